@@ -1,0 +1,140 @@
+"""`PointBatch` to bytes and back, for the log and the open part of the series store.
+
+Purpose: as few bytes and as little CPU as columns allow. Each column is kept as a constant, as
+integers of the narrowest width above its minimum (with one value for NaN where there are any), or raw. Floats are kept at the store's
+resolution (1e-6°, 0.1 km/h, 0.1°) when every value fits; a column with anything else (infinite,
+far out of range) is kept raw, so that what was received is what is judged. It does not compress:
+sealed data has its own format in `store/series`.
+
+Layout, little-endian: `b"LB1\\0"`, rows u32, then per column in `COLUMNS` order: mode u8 and data;
+then extras: count u32 and per extra row u32, length u32, bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.batch import COLUMNS, Column, PointBatch
+from model.errors import Corrupt
+
+MAGIC = b"LB1\0"
+_HEAD = struct.Struct("<4sI")
+_EXTRA = struct.Struct("<II")
+_COUNT = struct.Struct("<I")
+_I64 = struct.Struct("<q")
+_RAW, _CONSTANT, _NARROW, _NARROW_NAN = 0, 1, 2, 3
+_WIDTHS = ((1, np.uint8, 1 << 8), (2, np.uint16, 1 << 16), (4, np.uint32, 1 << 32))
+#: Fixed-point values beyond this (in stored units) are kept raw; far above 360e6 and any speed.
+_FIXED_LIMIT = 1 << 40
+
+
+def encode(batch: PointBatch) -> bytes:
+    """Bytes of `batch`; `decode` gives the same rows back at the store's resolution."""
+    rows = len(batch)
+    parts: list[bytes] = [_HEAD.pack(MAGIC, rows)]
+    if rows:
+        for column in COLUMNS:
+            _encode_column(parts, batch.column(column.name), column)
+    parts.append(_COUNT.pack(len(batch.extra)))
+    for row, raw in batch.extra.items():
+        parts.append(_EXTRA.pack(row, len(raw)))
+        parts.append(raw)
+    return b"".join(parts)
+
+
+def _encode_column(parts: list[bytes], values: npt.NDArray[Any], column: Column) -> None:
+    first = values[:1]
+    if bool((values == first).all()) or (column.scale and bool(np.isnan(values).all())):
+        parts.append(bytes((_CONSTANT,)) + first.tobytes())
+        return
+    mode = _NARROW
+    missing: npt.NDArray[np.bool_] | None = None
+    if column.scale:
+        missing = np.isnan(values)
+        scaled = np.rint(
+            values * values.dtype.type(column.scale)
+            if values.dtype == np.float64
+            else values.astype(np.float64) * column.scale
+        )
+        if missing.any():
+            mode = _NARROW_NAN
+            scaled[missing] = scaled[~missing].min()
+        fits = bool(scaled.min() > -_FIXED_LIMIT) and bool(scaled.max() < _FIXED_LIMIT)
+        whole = scaled.astype(np.int64) if fits else None
+    else:
+        whole = _integers(values)
+    if whole is not None:
+        low = int(whole.min()) - (mode == _NARROW_NAN)
+        span = int(whole.max()) - low
+        for width, dtype, limit in _WIDTHS:
+            if span < limit:
+                narrow = (whole - low).astype(dtype)
+                if mode == _NARROW_NAN:
+                    narrow[missing] = 0
+                parts.append(bytes((mode, width)) + _I64.pack(low) + narrow.tobytes())
+                return
+    parts.append(bytes((_RAW,)) + values.tobytes())
+
+
+def _integers(values: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
+    """The column as int64, or None when its span could overflow."""
+    if values.dtype == np.uint64:
+        return values.view(np.int64) if int(values.max()) < 1 << 62 else None
+    whole = values.astype(np.int64, copy=False)
+    low, high = int(whole.min()), int(whole.max())
+    return whole if high - low < 1 << 62 else None
+
+
+def decode(raw: bytes | memoryview) -> PointBatch:
+    """The batch in `raw`; arrays may be read-only views of it. Raises Corrupt when it is not one."""
+    try:
+        return _decode(memoryview(raw))
+    except (struct.error, ValueError, IndexError, OverflowError) as error:
+        raise Corrupt(f"not a point batch: {error}", mend="Run `lucheng store check`.") from error
+
+
+def _decode(view: memoryview) -> PointBatch:
+    magic, rows = _HEAD.unpack_from(view, 0)
+    if magic != MAGIC:
+        raise ValueError("bad magic")
+    at = _HEAD.size
+    columns: dict[str, npt.NDArray[Any]] = {}
+    for column in COLUMNS if rows else ():
+        dtype = np.dtype(column.dtype)
+        mode = view[at]
+        at += 1
+        if mode == _CONSTANT:
+            columns[column.name] = np.full(rows, np.frombuffer(view, dtype, 1, at)[0], dtype)
+            at += dtype.itemsize
+        elif mode in (_NARROW, _NARROW_NAN):
+            width = view[at]
+            low = _I64.unpack_from(view, at + 1)[0]
+            at += 1 + _I64.size
+            narrow = np.frombuffer(view, f"<u{width}", rows, at)
+            whole = narrow.astype(np.int64)
+            whole += low
+            made = (whole / column.scale).astype(dtype) if column.scale else whole.astype(dtype)
+            if mode == _NARROW_NAN:
+                made[narrow == 0] = np.nan
+            columns[column.name] = made
+            at += rows * width
+        elif mode == _RAW:
+            columns[column.name] = np.frombuffer(view, dtype, rows, at)
+            at += rows * dtype.itemsize
+        else:
+            raise ValueError(f"unknown column mode {mode}")
+    (count,) = _COUNT.unpack_from(view, at)
+    at += _COUNT.size
+    extra: dict[int, bytes] = {}
+    for _ in range(count):
+        row, length = _EXTRA.unpack_from(view, at)
+        at += _EXTRA.size
+        extra[row] = bytes(view[at : at + length])
+        at += length
+    if at != len(view):
+        raise ValueError("trailing bytes")
+    return PointBatch.of(rows, columns, extra) if not rows else PointBatch(**columns, extra=extra)
