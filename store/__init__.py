@@ -1,1 +1,1 @@
-"""Set by its owner."""
+"""What is kept: the log, the series, signals and the audit, each in its own SQLite file."""

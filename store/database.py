@@ -1,0 +1,135 @@
+"""SQLite connections and migrations: the only place that knows which database it is.
+
+Invariants: every file is in WAL mode; a durable one has `synchronous=FULL`, so that a commit that
+returned survives a power cut; a migration and its version number are one transaction, so that one
+killed midway starts again; a file written by a newer lucheng is refused in words. It holds no
+tables of its own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from model.errors import Corrupt, SchemaTooNew, StoreError, TryAgain
+
+DEFAULT_BUSY_TIMEOUT_MS = 5_000
+DEFAULT_CACHE_KIB = 8_192
+#: Pages after which a commit copies the write-ahead log back (4 KiB pages: 16 MiB).
+DEFAULT_CHECKPOINT_PAGES = 4_096
+
+
+def connect(
+    path: Path,
+    *,
+    durable: bool = True,
+    read_only: bool = False,
+    busy_timeout_ms: int = DEFAULT_BUSY_TIMEOUT_MS,
+    cache_kib: int = DEFAULT_CACHE_KIB,
+    checkpoint_pages: int = DEFAULT_CHECKPOINT_PAGES,
+) -> sqlite3.Connection:
+    """Open `path` in autocommit mode (use `transaction` to group statements).
+
+    The connection may be used from any thread, by one at a time: its owner serialises.
+
+    Args:
+        path: the database file; made when missing, unless `read_only`.
+        durable: True for `synchronous=FULL` (a commit waits for the disk), False for NORMAL.
+        read_only: open beside a running writer without ever writing.
+        busy_timeout_ms: how long a statement waits for another process's lock.
+        cache_kib: page cache, KiB.
+        checkpoint_pages: length of the write-ahead log that starts a checkpoint, pages.
+
+    Raises:
+        StoreError: the file cannot be opened.
+        Corrupt: the file is not a database, or is damaged.
+    """
+    if read_only and not path.exists():
+        raise StoreError(
+            f"There is no {path.name} in {path.parent}.",
+            mend="Name the right folder with --data, or run `lucheng run` first.",
+        )
+    uri = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    try:
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=busy_timeout_ms / 1000, isolation_level=None, check_same_thread=False
+        )
+    except sqlite3.OperationalError as error:
+        raise StoreError(
+            f"{path} cannot be opened: {error}.", mend="Check the folder's owner and free space."
+        ) from error
+    try:
+        if not read_only:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint={checkpoint_pages:d}")
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA trusted_schema=OFF")
+        connection.execute(f"PRAGMA cache_size=-{cache_kib:d}")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise translated(error, path) from error
+    return connection
+
+
+def translated(error: sqlite3.Error, path: Path) -> StoreError | TryAgain:
+    """The lucheng error for a SQLite error on `path`: busy is TryAgain, damage is Corrupt, the rest StoreError."""
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return TryAgain(f"{path.name} is busy: {text}.", mend="Try again in a moment.")
+    if "malformed" in text or "not a database" in text or "encrypted" in text:
+        return Corrupt(f"{path} is damaged: {text}.", mend="Run `lucheng store check`, then restore it from a back-up.")
+    return StoreError(f"{path} failed: {text}.", mend="Check the disk and its free space, then start again.")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All statements inside are one write transaction, committed at the end or rolled back on any error."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[str], path: Path) -> None:
+    """Bring the schema up to `len(migrations)`; each entry is one or more statements, run once, in order.
+
+    Raises SchemaTooNew when the file has more migrations than this program knows.
+    """
+    version = schema_version(connection)
+    if version > len(migrations):
+        raise SchemaTooNew(
+            f"{path} has schema {version}, this lucheng knows {len(migrations)}.",
+            mend="It was written by a newer lucheng: use that version, or restore an older back-up.",
+        )
+    for number, script in enumerate(migrations[version:], start=version + 1):
+        with transaction(connection):
+            if schema_version(connection) >= number:
+                continue  # another process was first
+            for statement in _statements(script):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={number:d}")
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """How many migrations the file has had."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split on statements' ends; `executescript` would commit the transaction behind our back."""
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+    if pending.strip():
+        yield pending
