@@ -1,0 +1,27 @@
+"""Reads `LUCHENG_SECTION__NAME` variables through pydantic-settings.
+
+Kept apart because importing pydantic-settings costs more than everything else a short command does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from config.sections import Settings
+from config.settings import ENV_DELIMITER, ENV_PREFIX
+
+
+class _FromEnvironment(BaseSettings, Settings):
+    """The same fields as `Settings`, as pydantic-settings wants them."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_DELIMITER)
+
+
+def explode(env: Mapping[str, str]) -> dict[str, Any]:
+    """Nested values of `env`, texts as they came; every name has to be one of the schema's."""
+    source = EnvSettingsSource(_FromEnvironment)
+    source.env_vars = {name.lower(): value for name, value in env.items()}
+    return source()
