@@ -1,0 +1,206 @@
+"""The file `registry.db`: its tables, its lock, its two counters.
+
+Invariants: one write at a time; `version` grows with every change, `broker_version` with every change
+that the broker's password file shows, both in the transaction of the change, so that other threads and
+processes notice by one small read. It knows nothing of what the tables mean.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from model.clock import Clock
+from model.errors import StoreError
+from store.database import connect, migrate, schema_version, transaction, translated
+
+#: Values bound in one `IN (…)` list; SQLite allows 32,766 and PostgreSQL 65,535.
+IN_LIST_VALUES = 5_000
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+CREATE TABLE state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    version INTEGER NOT NULL,
+    broker_version INTEGER NOT NULL,
+    next_slot INTEGER NOT NULL
+) STRICT;
+INSERT INTO state VALUES (1, 0, 0, 0);
+CREATE TABLE device (
+    slot INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    enabled INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    plate TEXT NOT NULL,
+    imei TEXT NOT NULL,
+    phone TEXT NOT NULL,
+    model TEXT NOT NULL,
+    owner_ref TEXT NOT NULL,
+    site TEXT NOT NULL,
+    gateway_slot INTEGER NOT NULL,
+    lat REAL,
+    lon REAL,
+    plate_key TEXT NOT NULL,
+    imei_key TEXT NOT NULL,
+    phone_key TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    changed INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX device_id ON device (id) WHERE deleted = 0;
+CREATE INDEX device_changed ON device (changed);
+CREATE INDEX device_plate ON device (plate_key) WHERE plate_key <> '';
+CREATE INDEX device_imei ON device (imei_key) WHERE imei_key <> '';
+CREATE INDEX device_phone ON device (phone_key) WHERE phone_key <> '';
+CREATE TABLE site (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    contact TEXT NOT NULL,
+    phone TEXT NOT NULL,
+    lat REAL NOT NULL,
+    lon REAL NOT NULL
+) STRICT;
+CREATE TABLE site_camera (
+    site TEXT NOT NULL REFERENCES site (id),
+    place INTEGER NOT NULL,
+    camera_slot INTEGER NOT NULL REFERENCES device (slot),
+    PRIMARY KEY (site, place)
+) STRICT;
+CREATE TABLE area (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    level TEXT NOT NULL,
+    parent TEXT NOT NULL,
+    rings TEXT NOT NULL
+) STRICT;
+CREATE TABLE credential (
+    slot INTEGER PRIMARY KEY REFERENCES device (slot),
+    hash TEXT NOT NULL,
+    created_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE account (
+    name TEXT PRIMARY KEY,
+    hash TEXT NOT NULL,
+    created_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE secret (
+    name TEXT PRIMARY KEY,
+    key_id TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    changed_ms INTEGER NOT NULL
+) STRICT;
+""",
+)
+
+
+class Change:
+    """One write transaction; asking for `version` is what marks it as a change."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._version = 0
+        self._broker = False
+
+    @property
+    def version(self) -> int:
+        """The number of this change, counted on once; rows that changed carry it."""
+        if not self._version:
+            self.connection.execute("UPDATE state SET version = version + 1")
+            self._version = self.connection.execute("SELECT version FROM state").fetchone()[0]
+        return self._version
+
+    def mark_broker(self) -> None:
+        """Note that the broker's files are out of date after this change."""
+        if not self._broker:
+            self._broker = True
+            self.connection.execute("UPDATE state SET broker_version = ?", (self.version,))
+
+
+class RegistryFile:
+    """`registry.db`, opened once and shared by everything that keeps its tables there.
+
+    Args:
+        path: the file; made when missing, unless `read_only`.
+        clock: gives the times that are stored.
+        read_only: look only, beside a running writer.
+
+    Raises StoreError, Corrupt or SchemaTooNew when it cannot be used.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock, read_only: bool = False) -> None:
+        self.path = path
+        self.clock = clock
+        self.read_only = read_only
+        self.lock = threading.RLock()
+        self._connection = connect(path, read_only=read_only)
+        try:
+            if read_only and schema_version(self._connection) < len(MIGRATIONS):
+                raise StoreError(
+                    f"{path.name} was written by an older lucheng.",
+                    mend="Start `lucheng run` once: it brings it up to date.",
+                )
+            migrate(self._connection, MIGRATIONS, path)
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise translated(error, path) from error
+        except StoreError:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Release the file; any later call raises StoreError."""
+        with self.lock:
+            self._connection.close()
+
+    @contextmanager
+    def changing(self) -> Iterator[Change]:
+        """One write transaction, all or nothing."""
+        if self.read_only:
+            raise StoreError(
+                f"{self.path.name} was opened to read only.", mend="Change it through the service or the CLI."
+            )
+        with self.lock, self._translating(), transaction(self._connection) as connection:
+            yield Change(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Reads that all see the same state."""
+        with self.lock, self._translating():
+            if self._connection.in_transaction:
+                yield self._connection
+                return
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                self._connection.execute("COMMIT")
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise translated(error, self.path) from error
+
+    def version(self) -> int:
+        """How many changes there were; grows with every one, also another process's."""
+        with self.reading() as connection:
+            number: int = connection.execute("SELECT version FROM state").fetchone()[0]
+        return number
+
+    def broker_version(self) -> int:
+        """The last change that the broker's files must show."""
+        with self.reading() as connection:
+            number: int = connection.execute("SELECT broker_version FROM state").fetchone()[0]
+        return number
+
+
+def in_lists(values: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """`(?,?,…)` with the values for it, in pieces of at most `IN_LIST_VALUES`."""
+    for start in range(0, len(values), IN_LIST_VALUES):
+        piece = values[start : start + IN_LIST_VALUES]
+        yield "(" + ",".join("?" * len(piece)) + ")", piece
