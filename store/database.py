@@ -29,6 +29,8 @@ def connect(
     busy_timeout_ms: int = DEFAULT_BUSY_TIMEOUT_MS,
     cache_kib: int = DEFAULT_CACHE_KIB,
     checkpoint_pages: int = DEFAULT_CHECKPOINT_PAGES,
+    page_bytes: int | None = None,
+    keep_freed: bool = False,
 ) -> sqlite3.Connection:
     """Open `path` in autocommit mode (use `transaction` to group statements).
 
@@ -41,6 +43,9 @@ def connect(
         busy_timeout_ms: how long a statement waits for another process's lock.
         cache_kib: page cache, KiB.
         checkpoint_pages: length of the write-ahead log that starts a checkpoint, pages.
+        page_bytes: page size of a file that is made now (a power of two, 512..65536); None: SQLite's own, 4096.
+        keep_freed: True leaves the content of freed pages in the file until they are used again, which makes
+            deleting cheap; False lets SQLite's build decide (Debian's overwrites them with zeros).
 
     Raises:
         StoreError: the file cannot be opened.
@@ -62,6 +67,10 @@ def connect(
         ) from error
     try:
         if not read_only:
+            if page_bytes is not None:
+                connection.execute(f"PRAGMA page_size={page_bytes:d}")  # before WAL mode, which fixes it
+            if keep_freed:
+                connection.execute("PRAGMA secure_delete=OFF")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA wal_autocheckpoint={checkpoint_pages:d}")
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
