@@ -1,0 +1,150 @@
+"""Fixtures shared by every room: real servers on free loopback ports.
+
+A missing server program skips a test with its name; with CI=true it is a failure, so that nothing is
+silently left out there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+START_TIMEOUT_S = 15.0
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nothing listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def need_program(name: str) -> str:
+    """Path of a server program; skips the test, or fails it with CI=true, when it is not installed."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/bin")
+    if path is None:
+        message = f"{name} is not installed; on Debian: apt-get install mosquitto mosquitto-clients"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 20.0, what: str = "the condition") -> None:
+    """Wait until `condition()` is true; fail naming `what` when it is not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"timed out waiting for {what}")
+        time.sleep(0.005)
+
+
+class Mosquitto:
+    """A real mosquitto process in `folder`; `kill` it and `start` it again on the same port and data.
+
+    Args:
+        folder: where its configuration, log and persistence live.
+        lines: further configuration lines (listener options among them).
+        anonymous: whether clients may come without a password.
+    """
+
+    def __init__(self, folder: Path, lines: tuple[str, ...] = (), *, anonymous: bool = True) -> None:
+        self.program = need_program("mosquitto")
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.lines = (
+            "per_listener_settings false",
+            f"listener {self.port} 127.0.0.1",
+            f"allow_anonymous {str(anonymous).lower()}",
+            "persistence true",
+            f"persistence_location {folder}/",
+            "max_inflight_messages 0",
+            "max_queued_messages 0",
+            *(("user root",) if os.geteuid() == 0 else ()),
+            *lines,
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without credentials."""
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def start(self) -> Mosquitto:
+        """Start it and wait until it accepts connections."""
+        config = self.folder / "mosquitto.conf"
+        config.write_text("\n".join(self.lines) + "\n")
+        with (self.folder / "mosquitto.log").open("ab") as log:
+            self.process = subprocess.Popen([self.program, "-c", str(config)], stdout=log, stderr=log)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return self
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    text = (self.folder / "mosquitto.log").read_text(errors="replace")
+                    pytest.fail(f"mosquitto did not start: {text[-500:]}")
+                time.sleep(0.02)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal: SIGHUP reloads password and ACL files, SIGUSR1 saves its data."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in order."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(timeout=START_TIMEOUT_S)
+            self.process = None
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A running anonymous broker whose queues drop nothing."""
+    broker = Mosquitto(tmp_path / "mosquitto").start()
+    yield broker
+    broker.stop()
+
+
+#: Users of `secured_mosquitto` and their passwords. `desk` may read and write everything.
+SECURED_USERS = {"desk": "desk-pass", "taxi/1": "one-pass", "taxi/2": "two-pass"}
+
+
+@pytest.fixture
+def secured_mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A running broker with a password file and an ACL file: a device may write its own `up` topics only."""
+    folder = tmp_path / "secured"
+    folder.mkdir()
+    passwords = folder / "passwords"
+    passwords.touch(mode=0o600)
+    for user, password in SECURED_USERS.items():
+        subprocess.run(
+            [need_program("mosquitto_passwd"), "-b", str(passwords), user, password], check=True, capture_output=True
+        )
+    acl = folder / "acl"
+    acl.write_text(
+        "user desk\ntopic readwrite lucheng/#\n\npattern write lucheng/v1/%u/up/#\npattern read lucheng/v1/%u/down/#\n"
+    )
+    acl.chmod(0o600)
+    broker = Mosquitto(folder, (f"password_file {passwords}", f"acl_file {acl}"), anonymous=False).start()
+    yield broker
+    broker.stop()
