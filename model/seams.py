@@ -23,7 +23,8 @@ class RecordKind(IntEnum):
     POINTS = 1
     QUARANTINE = 2
     ALARM = 3
-    STATUS = 4
+    #: Points of a file: 16 bytes of the job that reads it, then a batch.
+    FILE_POINTS = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,120 @@
+"""The alarms' own way: their log to the desk's file, on a thread of its own.
+
+Invariants: it shares no lock, queue or file with points; an alarm and the position behind it are
+one commit, so that a replay keeps each once; nothing is dropped for lateness, only flagged.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from model.errors import Corrupt, LuchengError
+from model.seams import RecordKind
+from model.signal import Signal
+
+if TYPE_CHECKING:
+    from store.signals import Signals
+
+    from store.log.committer import Committer
+    from store.log.local import LocalLog
+
+CONSUMER = "alarms"
+DEFAULT_MAX_READ_RECORDS = 256
+DEFAULT_MAX_READ_BYTES = 4 << 20
+DEFAULT_LATE_MS = 10 * 60_000
+DEFAULT_TRIM_EVERY_RECORDS = 1_000
+_IDLE_WAIT_S = 0.5
+
+_decoder = msgspec.msgpack.Decoder(list[Signal])
+_log = structlog.get_logger(__name__)
+
+
+class AlarmPath:
+    """Consumes the alarms' log.
+
+    Args:
+        log: the alarms' log.
+        committer: its writer; wakes this thread.
+        signals: where they are kept.
+        on_fatal: called once when it cannot go on.
+        late_ms: an alarm older than this when it came is flagged late.
+    """
+
+    def __init__(
+        self,
+        log: LocalLog,
+        committer: Committer,
+        signals: Signals,
+        *,
+        on_fatal: Callable[[BaseException], None],
+        late_ms: int = DEFAULT_LATE_MS,
+    ) -> None:
+        self._log = log
+        self._committer = committer
+        self._signals = signals
+        self._on_fatal = on_fatal
+        self._late_ms = late_ms
+        self._stop = threading.Event()
+        self._untrimmed = 0
+        self.position = signals.position(CONSUMER)
+        self._thread = threading.Thread(target=self._loop, name="alarms", daemon=True)
+
+    def start(self) -> None:
+        """Run until `stop`."""
+        self._thread.start()
+
+    def stop(self, *, drain_s: float) -> None:
+        """Work off what is in the log, then stop."""
+        self._stop.set()
+        self._thread.join(timeout=drain_s)
+
+    def _loop(self) -> None:
+        try:
+            while True:
+                if not self.run_once():
+                    if self._stop.is_set():
+                        return
+                    self._committer.wait_beyond(self.position, _IDLE_WAIT_S)
+        except BaseException as error:
+            _log.error("alarm path stopped", error=str(error), exc_info=not isinstance(error, LuchengError))
+            self._on_fatal(error)
+
+    def run_once(self) -> bool:
+        """Keep what the log holds beyond the position; False when it holds nothing."""
+        try:
+            records = self._log.read(
+                self.position, max_records=DEFAULT_MAX_READ_RECORDS, max_bytes=DEFAULT_MAX_READ_BYTES
+            )
+        except Corrupt as error:
+            rows = self._log.skip_corrupt(error.position)
+            _log.error("alarm record damaged", position=error.position, rows=rows, mend=error.mend)
+            self._signals.add([], consumer=CONSUMER, position=error.position)
+            self.position = error.position
+            return True
+        if not records:
+            return False
+        signals = [
+            replace(
+                signal,
+                log_position=record.position,
+                late=signal.late or signal.received_ms - signal.time_ms > self._late_ms,
+            )
+            for record in records
+            if record.kind is RecordKind.ALARM
+            for signal in _decoder.decode(record.payload)
+        ]
+        position = records[-1].position
+        self._signals.add(signals, consumer=CONSUMER, position=position)
+        self.position = position
+        self._untrimmed += len(records)
+        if self._untrimmed >= DEFAULT_TRIM_EVERY_RECORDS:
+            self._log.set_consumed(CONSUMER, position)
+            self._log.trim()
+            self._untrimmed = 0
+        return True

@@ -1,0 +1,116 @@
+"""From messages to the log: what runs on the threads of the MQTT connections.
+
+Invariants: a message is acknowledged only after everything it held is in a log, its quarantined
+parts too; points and alarms have a log and a committer each, so that alarms never wait behind
+points. It judges no values.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from model.batch_codec import encode
+from model.seams import NewRecord, RecordKind
+
+if TYPE_CHECKING:
+    from ingest.decode import Decoded, Decoder
+    from ingest.mqtt.batch_client import Message
+    from model.clock import Clock
+    from store.log.committer import Committer
+
+_packer = msgspec.msgpack.Encoder()
+
+
+@dataclass(slots=True)
+class Arrival:
+    """One list of messages on its way into the log.
+
+    Attributes:
+        messages: as the connection handed them over.
+        done: to be called once all of it is durable; acknowledges the messages.
+        decoded: what `decode` made of them.
+        points, alarms: records for either log.
+    """
+
+    messages: Sequence[Message]
+    done: Callable[[], None]
+    decoded: Decoded | None = None
+    points: list[NewRecord] = field(default_factory=list)
+    alarms: list[NewRecord] = field(default_factory=list)
+
+
+class Inbound:
+    """The stages of `app.inbound` for one connection.
+
+    Args:
+        decoder: of this connection alone; it keeps caches and is not shared between threads.
+        points: committer of the points' log.
+        alarms: committer of the alarms' log.
+        clock: for the receive time.
+    """
+
+    def __init__(self, decoder: Decoder, points: Committer, alarms: Committer, clock: Clock) -> None:
+        self._decoder = decoder
+        self._points = points
+        self._alarms = alarms
+        self._clock = clock
+        self._stages: list[tuple[str, Callable[[Arrival], None]]] = []
+
+    def use(self, stages: list[tuple[str, Callable[[Arrival], None]]]) -> None:
+        """Set the list that `on_batch` runs."""
+        self._stages = stages
+
+    def on_batch(self, messages: Sequence[Message], done: Callable[[], None]) -> None:
+        """Handler of a connection's messages; runs on its thread."""
+        arrival = Arrival(messages, done)
+        for _, stage in self._stages:
+            stage(arrival)
+
+    def decode(self, arrival: Arrival) -> None:
+        """Messages to columns, quarantine and signals."""
+        arrival.decoded = self._decoder.decode(arrival.messages, self._clock.now_ms())
+
+    def pack(self, arrival: Arrival) -> None:
+        """Columns, quarantine and signals to records."""
+        decoded = arrival.decoded
+        assert decoded is not None
+        if len(decoded.batch):
+            arrival.points.append(NewRecord(RecordKind.POINTS, len(decoded.batch), encode(decoded.batch)))
+        if decoded.quarantined:
+            rows = sum(item.rows for item in decoded.quarantined)
+            arrival.points.append(NewRecord(RecordKind.QUARANTINE, rows, _packer.encode(decoded.quarantined)))
+        if decoded.signals:
+            arrival.alarms.append(NewRecord(RecordKind.ALARM, len(decoded.signals), _packer.encode(decoded.signals)))
+
+    def commit(self, arrival: Arrival) -> None:
+        """Hand the records to their committers; acknowledge when the last of them is durable."""
+        if not arrival.points and not arrival.alarms:
+            arrival.done()
+            return
+        urgent = bool(arrival.decoded and arrival.decoded.urgent)
+        parts = [(self._alarms, arrival.alarms, True), (self._points, arrival.points, urgent)]
+        waiting = _AllDone(sum(1 for _, records, _ in parts if records), arrival.done)
+        for committer, records, at_once in parts:
+            if records:
+                committer.submit(records, waiting.one, urgent=at_once)
+
+
+class _AllDone:
+    """Calls `done` when `one` has been called `count` times, from whichever threads."""
+
+    def __init__(self, count: int, done: Callable[[], None]) -> None:
+        self._left = count
+        self._done = done
+        self._lock = threading.Lock()
+
+    def one(self, _position: int) -> None:
+        with self._lock:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self._done()

@@ -1,0 +1,57 @@
+"""From settings to each room's own limits: the only place that knows both names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analytics.limits import CleanLimits
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from ingest.decode import DecodeLimits
+    from ingest.mqtt.connection import MqttLimits
+
+
+def clean_limits(settings: Settings) -> CleanLimits:
+    """Thresholds of the analytics."""
+    clean = settings.clean
+    return CleanLimits(
+        max_jump_speed_kmh=clean.max_speed_kmh,
+        max_ahead_ms=clean.max_ahead_ms,
+        max_live_age_ms=clean.max_live_age_ms,
+        clock_tolerance_ms=clean.clock_tolerance_ms,
+        offset_points=clean.clock_points,
+        frozen_points=clean.frozen_after_points,
+        max_slots=max(settings.devices.max_devices, 1),
+    )
+
+
+def decoder_limits(settings: Settings) -> DecodeLimits:
+    """What a payload may hold."""
+    from ingest.decode import DecodeLimits  # noqa: PLC0415 (a command that decodes nothing does not load it)
+
+    limits = settings.limits
+    return DecodeLimits(
+        payload_bytes=limits.payload_bytes,
+        payload_points=limits.payload_points,
+        extra_bytes=limits.extra_bytes,
+        alarm_note_chars=limits.alarm_note_chars,
+        alarm_id_chars=limits.alarm_id_chars,
+        quarantine_raw_bytes=limits.quarantine_raw_bytes,
+    )
+
+
+def mqtt_limits(settings: Settings) -> MqttLimits:
+    """One broker connection."""
+    from ingest.mqtt.connection import MqttLimits  # noqa: PLC0415 (see above)
+
+    mqtt = settings.mqtt
+    return MqttLimits(
+        max_unacked_messages=mqtt.max_unacked_messages,
+        max_unacked_bytes=mqtt.max_unacked_bytes,
+        max_packet_bytes=mqtt.max_packet_bytes,
+        keepalive_s=mqtt.keepalive_s,
+        backoff_first_s=mqtt.reconnect_min_ms / 1000,
+        backoff_max_s=mqtt.reconnect_max_ms / 1000,
+        nap_ms=mqtt.nap_ms,
+    )

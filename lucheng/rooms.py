@@ -1,0 +1,136 @@
+"""Opening a data folder: every file of it, in one place.
+
+Invariants: at most one process has a folder open for writing (the writer lock); readers never wait
+for it. Closing is idempotent and happens in the reverse order of opening. It starts no thread.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from store.audit import AuditLog
+from store.series.embedded import EmbeddedSeries
+from store.signals import Signals
+
+from devices.registry import Registry
+from model.clock import Clock, SystemClock
+from model.errors import StoreError
+from store.lock import WriterLock
+from store.log.local import LocalLog
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+REGISTRY_FILE = "registry.db"
+POINTS_LOG_FILE = "points.log.db"
+ALARMS_LOG_FILE = "alarms.log.db"
+SERIES_FILE = "series.db"
+DESK_FILE = "desk.db"
+AUDIT_FILE = "audit.db"
+SOCKET_FILE = "api.sock"
+SECRET_KEY_FILE = "keys/secret.key"
+AUDIT_KEY_FILE = "keys/audit.key"
+BROKER_FOLDER = "broker"
+
+
+class Rooms:
+    """The open stores of one data folder; a context manager.
+
+    Args:
+        data_dir: the folder; made (mode 0700) when `write` and missing.
+        settings: limits and periods.
+        write: take the writer lock and open for writing; else open read-only beside a writer.
+        clock: source of time.
+
+    Raises:
+        WriterLocked: another process has the folder open for writing.
+        StoreError: nothing is there to read, or a file cannot be opened.
+    """
+
+    def __init__(self, data_dir: Path, settings: Settings, *, write: bool, clock: Clock | None = None) -> None:
+        self.data_dir = data_dir
+        self.settings = settings
+        self.write = write
+        self.clock: Clock = clock or SystemClock()
+        self._stack = ExitStack()
+        if not write and not (data_dir / SERIES_FILE).exists():
+            raise StoreError(
+                f"There is no lucheng data in {data_dir}.",
+                mend="Name the right folder with --data, or start with `lucheng run`, `lucheng ingest` or `lucheng device add`.",
+            )
+        try:
+            self._open()
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _open(self) -> None:
+        read_only = not self.write
+        folder = self.data_dir
+        if self.write:
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                (folder / "keys").mkdir(mode=0o700, exist_ok=True)
+            except OSError as error:
+                raise StoreError(
+                    f"{folder} cannot be made: {error.strerror}.", mend="Name a folder you may write with --data."
+                ) from error
+            self._stack.enter_context(WriterLock(folder))
+        settings, clock = self.settings, self.clock
+        # The audit is opened for writing even by readers: a read that cannot be audited is not done.
+        self.audit = AuditLog(folder / AUDIT_FILE, clock=clock)
+        self._stack.callback(self.audit.close)
+        self.registry = Registry(folder / REGISTRY_FILE, clock=clock, read_only=read_only)
+        self._stack.callback(self.registry.close)
+        self.points_log = LocalLog(folder / POINTS_LOG_FILE, clock=clock, read_only=read_only)
+        self._stack.callback(self.points_log.close)
+        self.alarms_log = LocalLog(folder / ALARMS_LOG_FILE, clock=clock, read_only=read_only)
+        self._stack.callback(self.alarms_log.close)
+        self.signals = Signals(folder / DESK_FILE, clock=clock, read_only=read_only)
+        self._stack.callback(self.signals.close)
+        self.series = EmbeddedSeries(
+            folder / SERIES_FILE,
+            audit=self.audit,
+            clock=clock,
+            read_only=read_only,
+            max_open_rows=settings.series.max_open_rows,
+            max_quarantine_rows_per_reason=settings.series.max_quarantine_rows_per_reason,
+        )
+        self._stack.callback(self.series.close)
+
+    @property
+    def socket_path(self) -> Path:
+        """Where the running service's API listens."""
+        return self.data_dir / SOCKET_FILE
+
+    def close(self) -> None:
+        """Release everything; may be called twice."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_rooms(data_dir: Path, settings: Settings, *, write: bool, clock: Clock | None = None) -> Rooms:
+    """Open the data folder; see `Rooms`."""
+    return Rooms(data_dir, settings, write=write, clock=clock)
+
+
+def operating_system_user() -> str:
+    """Who runs this command, as the operating system knows it (not as the environment says)."""
+    try:
+        import pwd  # noqa: PLC0415 (absent on systems without accounts)
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):
+        return getpass.getuser()

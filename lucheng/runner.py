@@ -1,0 +1,277 @@
+"""Runs the pipeline over the log: recovery, steps, snapshots, sealing, trimming.
+
+Invariants: one runner a data folder, on one thread; the position in the series store is the truth;
+the log is trimmed only up to what a snapshot and a durable checkpoint no longer need. A StoreError
+is fatal: the runner stops and says so, and the next start replays.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+
+from lucheng.steps import FILE_JOB_BYTES, Stage, Work
+from model.codes import Reason
+from model.errors import Corrupt, LuchengError
+from model.seams import LogRecord, RecordKind
+
+if TYPE_CHECKING:
+    from analytics.pipeline import Analysis
+    from store.series.embedded import EmbeddedSeries
+
+    from model.clock import Clock
+    from store.log.local import LocalLog
+
+CONSUMER = "pipeline"
+SNAPSHOT = "analysis"
+DEFAULT_MAX_STEP_RECORDS = 256
+DEFAULT_MAX_STEP_ROWS = 32_768
+DEFAULT_MAX_STEP_BYTES = 8 << 20
+DEFAULT_SNAPSHOT_EVERY_ROWS = 1_000_000
+DEFAULT_SNAPSHOT_EVERY_S = 60.0
+DEFAULT_SEAL_DELAY_S = 900
+DEFAULT_HOUSEKEEPING_EVERY_S = 5.0
+_IDLE_WAIT_S = 0.2
+_HOUR_MS = 3_600_000
+_DAY_MS = 86_400_000
+
+_log = structlog.get_logger(__name__)
+
+
+class JobTally:
+    """What became of the rows of one file, exactly."""
+
+    def __init__(self) -> None:
+        self.stored = 0
+        self.duplicate = 0
+        self.quarantined: dict[Reason, int] = {}
+
+    @property
+    def rows(self) -> int:
+        """Rows accounted for."""
+        return self.stored + self.duplicate + sum(self.quarantined.values())
+
+
+class Runner:
+    """Consumes the points' log.
+
+    Args:
+        stages: the literal list of `app.pipeline`.
+        analysis: the analytics whose state is snapshotted.
+        log: the points' log.
+        series: the store; its position is where the runner goes on.
+        clock: source of time.
+        wait_beyond: sleeps until the log is longer than a position, or a time-out in seconds has passed.
+        on_fatal: called once, from the runner's thread, when it cannot go on.
+        snapshot_every_rows, snapshot_every_s: how much a restart replays at most.
+        seal_delay_s: how long after its end an hour is sealed.
+        retention_days: how long points are kept after they were stored; 0 for ever.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        analysis: Analysis,
+        log: LocalLog,
+        series: EmbeddedSeries,
+        clock: Clock,
+        *,
+        wait_beyond: Callable[[int, float], object] | None = None,
+        on_fatal: Callable[[BaseException], None] | None = None,
+        snapshot_every_rows: int = DEFAULT_SNAPSHOT_EVERY_ROWS,
+        snapshot_every_s: float = DEFAULT_SNAPSHOT_EVERY_S,
+        seal_delay_s: int = DEFAULT_SEAL_DELAY_S,
+        retention_days: int = 90,
+        max_step_rows: int = DEFAULT_MAX_STEP_ROWS,
+    ) -> None:
+        self._stages = stages
+        self._analysis = analysis
+        self._log = log
+        self._series = series
+        self._clock = clock
+        self._wait_beyond = wait_beyond or (lambda _position, timeout_s: clock.sleep(timeout_s))
+        self._on_fatal = on_fatal
+        self._snapshot_every_rows = snapshot_every_rows
+        self._snapshot_every_s = snapshot_every_s
+        self._seal_delay_s = seal_delay_s
+        self._retention_days = retention_days
+        self._max_step_rows = max_step_rows
+        self._rows_since_snapshot = 0
+        self._snapshot_at_s = clock.monotonic_s()
+        self._housekeeping_at_s = clock.monotonic_s()
+        self._retained_day = -1
+        self._held: list[LogRecord] = []
+        self._stop = threading.Event()
+        self._moved = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        self.jobs: dict[bytes, JobTally] = {}
+        self.position = series.totals().position
+
+    # -- recovery -----------------------------------------------------------------------------
+
+    def recover(self) -> int:
+        """Bring the analytics state to the store's position; return how many rows were replayed."""
+        snapshot = self._series.snapshot(SNAPSHOT)
+        position = 0
+        if snapshot is not None:
+            position, blob = snapshot
+            self._analysis.restore(blob)
+        replayed = 0
+        while position < self.position:
+            records = [record for record in self._read(position) if record.position <= self.position]
+            if not records:
+                break
+            for group in self._groups(records):
+                work = Work(group, group[-1].position, keep=False)
+                self._run(work)
+                replayed += len(work.batch)
+            position = records[-1].position
+        self._held = []
+        self._rows_since_snapshot = replayed
+        if replayed:
+            _log.info("state replayed", rows=replayed, from_position=position, to_position=self.position)
+        return replayed
+
+    # -- running ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Run on a thread of its own until `stop`."""
+        self._thread = threading.Thread(target=self._loop, name="pipeline", daemon=True)
+        self._thread.start()
+
+    def stop(self, *, drain_s: float) -> bool:
+        """Work off what is in the log for at most `drain_s`, then stop; True when nothing is left."""
+        drained = self.wait_for(self._log.last_position(), timeout_s=drain_s)
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=drain_s + 5)
+        return drained
+
+    def wait_for(self, position: int, *, timeout_s: float) -> bool:
+        """Wait until everything up to `position` is stored; raises what stopped the runner."""
+        deadline_s = self._clock.monotonic_s() + timeout_s
+        with self._moved:
+            while self.position < position:
+                if self._failure is not None:
+                    raise self._failure
+                left_s = deadline_s - self._clock.monotonic_s()
+                if left_s <= 0 or self._stop.is_set():
+                    return False
+                self._moved.wait(min(left_s, _IDLE_WAIT_S))
+        return True
+
+    def _loop(self) -> None:
+        try:
+            while not self._stop.is_set():
+                if not self.run_once():
+                    self._wait_beyond(self.position, _IDLE_WAIT_S)
+                self.keep_house()
+            self.snapshot()
+        except BaseException as error:
+            self._failure = error
+            with self._moved:
+                self._moved.notify_all()
+            _log.error("pipeline stopped", error=str(error), exc_info=not isinstance(error, LuchengError))
+            if self._on_fatal is not None:
+                self._on_fatal(error)
+
+    def run_once(self) -> bool:
+        """One step over what the log holds beyond the position; False when it holds nothing."""
+        try:
+            records = self._read(self.position)
+        except Corrupt as error:
+            self._skip(error)
+            return True
+        if not records:
+            return False
+        for group in self._groups(records):
+            work = Work(group, group[-1].position)
+            self._run(work)
+            self._count_job(work)
+            self._advance(work.position, len(work.batch))
+        return True
+
+    def _read(self, after: int) -> list[LogRecord]:
+        return self._log.read(after, max_records=DEFAULT_MAX_STEP_RECORDS, max_bytes=DEFAULT_MAX_STEP_BYTES)
+
+    def _groups(self, records: list[LogRecord]) -> list[list[LogRecord]]:
+        """Split into steps: a file's records alone, others together up to `max_step_rows`."""
+        groups: list[list[LogRecord]] = []
+        rows = 0
+        for record in records:
+            alone = record.kind is RecordKind.FILE_POINTS
+            if (
+                not groups
+                or alone
+                or groups[-1][-1].kind is RecordKind.FILE_POINTS
+                or rows + record.rows > self._max_step_rows
+            ):
+                groups.append([])
+                rows = 0
+            groups[-1].append(record)
+            rows += record.rows
+        return groups
+
+    def _run(self, work: Work) -> None:
+        for stage in self._stages:
+            stage.run(work)
+
+    def _skip(self, error: Corrupt) -> None:
+        """Count a damaged record as quarantined and go on behind it; what is beside it is not lost."""
+        rows = self._log.skip_corrupt(error.position)
+        _log.error("log record damaged", position=error.position, rows=rows, mend=error.mend)
+        work = Work([], error.position, counted={Reason.LOG_CORRUPT: rows})
+        self._run(work)
+        self._advance(error.position, 0)
+
+    def _count_job(self, work: Work) -> None:
+        record = work.records[0]
+        if record.kind is not RecordKind.FILE_POINTS or work.outcome is None or work.result is None:
+            return
+        tally = self.jobs.get(bytes(record.payload[:FILE_JOB_BYTES]))
+        if tally is None:
+            return
+        tally.stored += len(work.outcome.points)
+        tally.duplicate += work.outcome.duplicate
+        for reason, rows in work.result.rejected:
+            tally.quarantined[reason] = tally.quarantined.get(reason, 0) + len(rows)
+
+    def _advance(self, position: int, rows: int) -> None:
+        self._rows_since_snapshot += rows
+        with self._moved:
+            self.position = position
+            self._moved.notify_all()
+
+    # -- housekeeping -------------------------------------------------------------------------
+
+    def keep_house(self) -> None:
+        """Snapshot, seal, retain and trim when they are due."""
+        now_s = self._clock.monotonic_s()
+        due = self._rows_since_snapshot >= self._snapshot_every_rows or (
+            self._rows_since_snapshot and now_s - self._snapshot_at_s >= self._snapshot_every_s
+        )
+        if due:
+            self.snapshot()
+        if now_s - self._housekeeping_at_s >= DEFAULT_HOUSEKEEPING_EVERY_S:
+            self._housekeeping_at_s = now_s
+            now_ms = self._clock.now_ms()
+            self._series.seal((now_ms - self._seal_delay_s * 1000) // _HOUR_MS * _HOUR_MS)
+            day = now_ms // _DAY_MS
+            if self._retention_days and day != self._retained_day:
+                self._series.retain((day - self._retention_days) * _DAY_MS)
+                self._retained_day = day
+
+    def snapshot(self) -> None:
+        """Keep the state with its position, and let the log go up to what is safe on disk."""
+        if not self._rows_since_snapshot:
+            return
+        self._series.put_snapshot(SNAPSHOT, self.position, self._analysis.save())
+        safe = self._series.make_durable()
+        self._log.set_consumed(CONSUMER, min(safe, self.position))
+        self._log.trim()
+        self._rows_since_snapshot = 0
+        self._snapshot_at_s = self._clock.monotonic_s()

@@ -1,0 +1,310 @@
+"""`lucheng run`: the service, wired and supervised.
+
+Invariants: it is ready only after recovery, with the broker subscribed and the API listening; it
+stops reading before it drains, and drains before it closes; a store that fails ends the process at
+once (the next start replays), it never goes on behind a failed commit. It holds no logic of its
+own: stages are in `app.py`, stores in `rooms.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal as os_signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from analytics.pipeline import Analysis
+from sdnotify import SystemdNotifier
+
+from console.api import make_app
+from console.server import ApiServer
+from ingest.decode import Decoder
+from ingest.mqtt.connection import MqttSource
+from ingest.mqtt.messages import Messages
+from lucheng.alarm_path import AlarmPath
+from lucheng.app import inbound, pipeline
+from lucheng.broker_link import BrokerLink
+from lucheng.inbound import Inbound
+from lucheng.ingesting import ServiceSink, ingest_file
+from lucheng.limits import clean_limits, decoder_limits, mqtt_limits
+from lucheng.operating import operations_of
+from lucheng.rooms import open_rooms
+from lucheng.runner import Runner
+from lucheng.steps import Steps
+from model.clock import Clock, SystemClock
+from model.errors import LuchengError
+from store.log.committer import Committer
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+DRAIN_S = 8.0
+REGISTRY_POLL_S = 1.0
+#: Threads share one interpreter: a shorter turn keeps alarms from waiting behind a long batch.
+SWITCH_INTERVAL_S = 0.001
+POINT_TOPICS = ("lucheng/v1/+/+/up/point", "lucheng/v1/gateway/+/up/records")
+ALARM_TOPICS = ("lucheng/v1/+/+/up/alarm",)
+SOURCE_COUNTERS = ("received", "acknowledged", "unacked_messages", "connects", "failures", "sessions_lost", "malformed")
+
+_log = structlog.get_logger(__name__)
+
+
+class Service:
+    """Everything that runs while `lucheng run` runs.
+
+    Args:
+        data_dir: the data folder.
+        settings: all of them.
+        clock: source of time.
+    """
+
+    def __init__(self, data_dir: Path, settings: Settings, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.stopping = threading.Event()
+        self.failure: BaseException | None = None
+        self._data_dir = data_dir
+        self._stack = ExitStack()
+        self._started_s = self.clock.monotonic_s()
+
+    # -- start --------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Recover, connect and listen; raises what stands in the way, with everything closed again."""
+        try:
+            self._open()
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _open(self) -> None:
+        settings = self.settings
+        self.rooms = self._stack.enter_context(open_rooms(self._data_dir, settings, write=True, clock=self.clock))
+        self.directory = self.rooms.registry.directory()
+        self._open_logs()
+        self._open_pipeline()
+        self.link = BrokerLink(self.rooms, settings)
+        self._stack.callback(self.link.close)
+        self.link.open()
+        self._open_sources()
+        self._open_api()
+        follower = threading.Thread(target=self._follow_registry, name="registry", daemon=True)
+        follower.start()
+        self._stack.callback(follower.join, 5)
+        self._stack.callback(self.stopping.set)
+
+    def _open_logs(self) -> None:
+        log = self.settings.log
+        self.points = Committer(
+            self.rooms.points_log,
+            clock=self.clock,
+            on_fatal=self.fail,
+            max_rows=log.max_rows,
+            max_delay_ms=log.max_delay_ms,
+            max_queued_rows=log.max_queued_rows,
+            name="points-log",
+        )
+        self.alarms = Committer(
+            self.rooms.alarms_log,
+            clock=self.clock,
+            on_fatal=self.fail,
+            max_rows=log.alarm_max_rows,
+            max_delay_ms=log.alarm_max_delay_ms,
+            name="alarms-log",
+        )
+
+    def _open_pipeline(self) -> None:
+        settings, rooms = self.settings, self.rooms
+        analysis = Analysis(clean_limits(settings))
+        steps = Steps(analysis, rooms.series, rooms.signals, lambda: self.directory.ids, self.clock)
+        self.runner = Runner(
+            pipeline(steps),
+            analysis,
+            rooms.points_log,
+            rooms.series,
+            self.clock,
+            wait_beyond=self.points.wait_beyond,
+            on_fatal=self.fail,
+            snapshot_every_rows=settings.series.snapshot_every_rows,
+            seal_delay_s=settings.series.seal_delay_s,
+            retention_days=settings.series.retention_days,
+        )
+        self.runner.recover()
+        self.alarm_path = AlarmPath(
+            rooms.alarms_log,
+            self.alarms,
+            rooms.signals,
+            on_fatal=self.fail,
+            late_ms=clean_limits(settings).late_alarm_ms,
+        )
+        self.runner.start()
+        self.alarm_path.start()
+
+    def _open_sources(self) -> None:
+        assert self.link.points is not None
+        assert self.link.alarms is not None
+        mqtt = self.settings.mqtt
+        limits = mqtt_limits(self.settings)
+        ca_file = str(mqtt.ca_file) if mqtt.ca_file else None
+        self.sources = {
+            "points": MqttSource(
+                self.link.points,
+                # With our own ACL files the broker takes the user name instead; both are fixed.
+                mqtt.client_id,
+                POINT_TOPICS,
+                self._handler(),
+                limits=limits,
+                clock=self.clock,
+                name="points",
+                ca_file=ca_file,
+            ),
+            "alarms": MqttSource(
+                self.link.alarms,
+                f"{mqtt.client_id}-alarms",
+                ALARM_TOPICS,
+                self._handler(),
+                limits=replace(limits, nap_ms=0.0),
+                clock=self.clock,
+                name="alarms",
+                ca_file=ca_file,
+            ),
+        }
+        for source in self.sources.values():
+            source.start()
+
+    def _handler(self) -> Callable[[Messages, Callable[[], None]], None]:
+        settings = self.settings
+        decoder = Decoder(
+            self.directory,
+            unknown=settings.devices.unknown,
+            register=self._register if settings.devices.unknown == "register" else None,
+            limits=decoder_limits(settings),
+        )
+        way = Inbound(decoder, self.points, self.alarms, self.clock)
+        way.use(inbound(way))
+        return way.on_batch
+
+    def _open_api(self) -> None:
+        operations = operations_of(
+            self.rooms, on_registry_change=self._registry_changed, ingest=self._ingest, live=self.live_values
+        )
+        api = self.settings.api
+        app = make_app(operations, max_body_bytes=api.max_body_bytes, request_timeout_s=api.request_timeout_s)
+        server = ApiServer(app, self.rooms.socket_path, max_connections=api.max_connections)
+        server.start()
+        self._stack.callback(server.stop)
+
+    # -- while it runs ------------------------------------------------------------------------
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Wait until both subscriptions stand."""
+        deadline_s = self.clock.monotonic_s() + timeout_s
+        return all(
+            source.wait_subscribed(max(0.0, deadline_s - self.clock.monotonic_s())) for source in self.sources.values()
+        )
+
+    def fail(self, error: BaseException) -> None:
+        """End the process because a store failed: called from whichever thread found out."""
+        if self.failure is None:
+            self.failure = error
+        self.stopping.set()
+
+    def _registry_changed(self) -> None:
+        self.rooms.registry.refresh(self.directory)
+        self.link.registry_changed()
+
+    def _register(self, device: str) -> int:
+        slot = self.rooms.registry.register_unknown(device)
+        self.rooms.registry.refresh(self.directory)
+        return slot
+
+    def _follow_registry(self) -> None:
+        """Notice changes that came by another way than the API (another process on the same file)."""
+        while not self.stopping.wait(REGISTRY_POLL_S):
+            try:
+                if self.rooms.registry.refresh(self.directory):
+                    self.link.registry_changed()
+            except LuchengError as error:
+                _log.error("registry not read", error=str(error))
+
+    def _ingest(self, path: str, format_name: str, day: str) -> dict[str, Any]:
+        totals = ingest_file(
+            Path(path),
+            format_name,
+            sink=ServiceSink(self.points, self.runner),
+            runner=self.runner,
+            registry=self.rooms.registry,
+            settings=self.settings,
+            clock=self.clock,
+            day=date.fromisoformat(day) if day else None,
+        )
+        self._registry_changed()
+        return totals.as_json()
+
+    def live_values(self) -> dict[str, float]:
+        """State of the running service by name, for `status` and the metrics."""
+        values: dict[str, float] = {
+            "uptime_s": round(self.clock.monotonic_s() - self._started_s, 3),
+            "log_rows_queued": self.points.stats().queued_rows,
+            "log_commit_s": self.points.stats().commit_s,
+            "pipeline_position": self.runner.position,
+            "alarms_position": self.alarm_path.position,
+            "broker_embedded": float(self.link.embedded is not None),
+            "broker_port": float(self.link.points.port if self.link.points else 0),
+        }
+        for name, source in self.sources.items():
+            state = source.state
+            values[f"mqtt_{name}_connected"] = float(state.subscribed)
+            for key in SOURCE_COUNTERS:
+                values[f"mqtt_{name}_{key}"] = float(getattr(state, key))
+        return values
+
+    # -- end ----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop reading, drain what was read, keep the state, release everything."""
+        self.stopping.set()
+        if self.failure is None:
+            for source in self.sources.values():
+                threading.Thread(target=source.stop, daemon=True).start()
+            for source in self.sources.values():
+                source.stop()
+            self.points.close(timeout_s=DRAIN_S)
+            self.alarms.close(timeout_s=DRAIN_S)
+            self.alarm_path.stop(drain_s=DRAIN_S)
+            if not self.runner.stop(drain_s=DRAIN_S):
+                _log.warning("stopped before everything was stored; the next start goes on from there")
+        self._stack.close()
+
+
+def run(data_dir: Path, settings: Settings) -> int:
+    """Run the service until SIGTERM or SIGINT; return the exit status."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    service = Service(data_dir, settings)
+    for number in (os_signal.SIGTERM, os_signal.SIGINT):
+        os_signal.signal(number, lambda _number, _frame: service.stopping.set())
+    service.open()
+    notifier = SystemdNotifier()
+    ready = False
+    while not service.stopping.is_set():
+        if not ready and service.wait_ready(0.2):
+            ready = True
+            notifier.notify("READY=1")
+            where = service.link.points
+            print(f"ready: {where.shown if where else ''} data {data_dir}", file=sys.stderr, flush=True)  # noqa: T201
+        service.stopping.wait(0.5 if ready else 0.05)
+    notifier.notify("STOPPING=1")
+    if service.failure is not None:
+        error = service.failure
+        print(f"lucheng: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        # A store failed: nothing more may be written behind it. The next start replays what is durable.
+        os._exit(error.exit_status if isinstance(error, LuchengError) else 1)
+    service.close()
+    return 0
