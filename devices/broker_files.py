@@ -138,12 +138,13 @@ class BrokerFiles:
         new, lines = self._folder / f".{name}.new", 0
         new.unlink(missing_ok=True)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
+        with os.fdopen(descriptor, "wb") as file:
             if self._owner is not None:
                 os.fchown(file.fileno(), *self._owner)
             for piece in pieces:
                 file.write(piece.encode())
                 lines += piece.count("\n")
+            file.flush()
             os.fsync(file.fileno())
         new.replace(self._folder / name)
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -64,12 +64,20 @@ def slots_of(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, in
     return found
 
 
-def gateway_slot_of(connection: sqlite3.Connection, gateway_id: str) -> int:
+def check_gateway(device_id: str, gateway_id: str) -> None:
+    """Raise UsageError unless `gateway_id` names a gateway, or is "", and the device is none itself."""
     if not gateway_id:
-        return -1
+        return
     if check_device_id(gateway_id).partition("/")[0] != Kind.GATEWAY:
         raise UsageError(f"{gateway_id} is no gateway.", mend="Name a device of kind gateway.")
-    return get_device(connection, gateway_id).slot
+    if device_id.partition("/")[0] == Kind.GATEWAY:
+        raise UsageError(f"{device_id} is a gateway itself.", mend="Bind the devices behind it.")
+
+
+def gateway_slot_of(connection: sqlite3.Connection, device_id: str, gateway_id: str) -> int:
+    """Slot of the gateway that the device is to be bound to, -1 for "". Raises UsageError, NotFound."""
+    check_gateway(device_id, gateway_id)
+    return get_device(connection, gateway_id).slot if gateway_id else -1
 
 
 def get_device(connection: sqlite3.Connection, device_id: str) -> Device:
