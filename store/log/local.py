@@ -26,7 +26,7 @@ from model.seams import LogRecord, NewRecord, Problem
 from store.database import connect, migrate, transaction, translated
 from store.log import records as table
 from store.log.check import MEND, check_log, end_problems, mark_path
-from store.log.mark import Mark
+from store.log.mark import SLOTS, Mark
 
 #: Page size of a new log, bytes: best for records of 100 KB and more. For small records (alarms) take 4096.
 DEFAULT_PAGE_BYTES = 32_768
@@ -339,10 +339,11 @@ class LocalLog:
         return position > table.trimmed_to(reader)[0]
 
     def _gone_error(self, reader: sqlite3.Connection, first: int, last: int) -> Corrupt:
-        """Name the first missing record where its rows are known by themselves, else the whole gap by its last."""
+        """Name the first missing record if its rows are known by themselves, else the gap up to where they are."""
         first = max(first, table.trimmed_to(reader)[0] + 1)
-        alone = table.received_up_to(reader, self._mark, first) is not None
-        return self._corrupt(first if alone else last, f"Records {first} to {last} are gone")
+        remembered = min(max(first, self._mark.newest()[0] - SLOTS + 1), last)
+        known = table.received_up_to(reader, self._mark, remembered) is not None
+        return self._corrupt(remembered if known else last, f"Records {first} to {last} are gone")
 
     def _unreadable(
         self, reader: sqlite3.Connection, after: int, damage: sqlite3.DatabaseError
