@@ -1,0 +1,235 @@
+"""`Decoder`: a batch of messages in, columns, signals, statuses and quarantine out.
+
+Purpose: the one way from `Messages` to `Decoded`. Invariants: every message ends in exactly one place
+(points, signals, statuses, quarantine; an empty array or a cleared status in none); nothing that comes from
+outside raises; a message never changes what another becomes. It acknowledges and stores nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from ingest.decode.alarms import decode_alarm
+from ingest.decode.limits import DEFAULT_LIMITS, DecodeLimits
+from ingest.decode.points import Bad, PointDecoder
+from ingest.decode.records import decode_records
+from ingest.decode.status import Status, decode_status
+from ingest.decode.topics import DirectoryView, Hit, Register, Rejected, Route, Stream, TopicTable, Unknown, shown_topic
+from ingest.mqtt.messages import RETAIN_BIT, Messages
+from model.batch import PointBatch
+from model.codes import ALARM_KINDS, Reason
+from model.quarantine import Quarantined
+from model.signal import Signal, message_signal_id
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What a batch of messages held.
+
+    Attributes:
+        batch: points, in order of arrival (those of records after those of JSON).
+        quarantined: what could not be trusted.
+        signals: alarm messages, and bits that rose in points that were quarantined; `log_position` is 0
+            until they are stored.
+        statuses: what devices said of themselves.
+        urgent: an alarm bit rose that the last point of that device did not have: commit at once.
+        unknown_alarms: names in `alarms` of points that are not in the table (kept in `extra`).
+    """
+
+    batch: PointBatch
+    quarantined: list[Quarantined] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list)
+    urgent: bool = False
+    unknown_alarms: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Points received: those in the batch and those quarantined."""
+        return len(self.batch) + sum(entry.rows for entry in self.quarantined)
+
+
+class Decoder:
+    """Decodes MQTT messages. One thread at a time.
+
+    Args:
+        directory: who is registered; its `version` says when it changed.
+        unknown: what becomes of a device that is not: `quarantine` or `register`.
+        register: registers device ids; needed for `register`.
+        limits: see `DecodeLimits`.
+    """
+
+    def __init__(
+        self,
+        directory: DirectoryView,
+        *,
+        unknown: Unknown = "quarantine",
+        register: Register | None = None,
+        limits: DecodeLimits = DEFAULT_LIMITS,
+    ) -> None:
+        self._directory = directory
+        self._limits = limits
+        self._topics = TopicTable(directory, unknown=unknown, register=register, limits=limits)
+        self._points = PointDecoder(limits)
+        self._last_bits = np.zeros(0, np.uint64)
+        self._any_bits = False
+
+    def decode(self, messages: Messages, received_ms: int) -> Decoded:
+        """Decode `messages`, all received at `received_ms` (UTC ms). Never raises for what they hold."""
+        decoded = Decoded(PointBatch.empty())
+        if not len(messages):
+            return decoded
+        hits = self._topics.resolve(messages.topics)
+        topics, payloads = messages.topics, messages.payloads
+        if not self._plain(messages, hits):
+            hits, topics, payloads = self._sort_out(messages, hits, received_ms, decoded)
+        ids = self._directory.ids
+        rows = self._points.decode(hits, payloads, ids)  # type: ignore[arg-type] # slots alone are left
+        points = self._points.columns(rows, received_ms)
+        decoded.batch = PointBatch.concat([points, decoded.batch]) if len(decoded.batch) else points
+        decoded.unknown_alarms = rows.unknown_alarms
+        for bad in rows.bad:
+            slot = hits[bad.index]
+            assert isinstance(slot, int)
+            decoded.quarantined.append(self._entry(bad, topics[bad.index], ids[slot], received_ms))
+            if bad.alarm_bits:
+                decoded.signals += self._lifted(bad, slot, ids[slot], received_ms)
+        decoded.urgent = self._rising(decoded.batch)
+        return decoded
+
+    def _plain(self, messages: Messages, hits: list[Hit]) -> bool:
+        """Whether every message is a point of a known device, not retained and within the limits."""
+        return (
+            set(map(type, hits)) == {int}
+            and not messages.oversized
+            and not (np.frombuffer(messages.heads, np.uint8) & RETAIN_BIT).any()
+            and max(map(len, messages.payloads)) <= self._limits.payload_bytes
+        )
+
+    def _sort_out(
+        self, messages: Messages, hits: list[Hit], received_ms: int, decoded: Decoded
+    ) -> tuple[list[Hit], list[bytes], list[bytes]]:
+        """Handle everything but points; return the points' slots, topics and payloads."""
+        slots: list[Hit] = []
+        topics: list[bytes] = []
+        payloads: list[bytes] = []
+        records: list[tuple[Route, bytes, bytes]] = []
+        columns = zip(messages.topics, messages.payloads, messages.heads, hits, strict=True)
+        for index, (topic, payload, head, hit) in enumerate(columns):
+            retained = bool(head & RETAIN_BIT)
+            refused = self._refused(messages, index, hit, retained=retained)
+            if refused is not None:
+                bad = Bad(index, refused.reason, 1, refused.detail, payload)
+                decoded.quarantined.append(self._entry(bad, topic, refused.device, received_ms))
+            elif isinstance(hit, int):
+                slots.append(hit)
+                topics.append(topic)
+                payloads.append(payload)
+            elif isinstance(hit, Route) and hit.stream is Stream.RECORDS:
+                records.append((hit, topic, payload))
+            elif isinstance(hit, Route):
+                self._message(hit, topic, payload, received_ms, decoded, retained=retained)
+        if records:
+            self._records(records, received_ms, decoded)
+        return slots, topics, payloads
+
+    def _refused(self, messages: Messages, index: int, hit: Hit, *, retained: bool) -> Rejected | None:
+        if isinstance(hit, Rejected):
+            return hit
+        device = hit.device if isinstance(hit, Route) else self._directory.ids[hit]
+        size_bytes = messages.oversized.get(index) or len(messages.payloads[index])
+        if index in messages.oversized or size_bytes > self._limits.payload_bytes:
+            return Rejected(Reason.TOO_LARGE, device, f"A message of {size_bytes} bytes")
+        if retained and not (isinstance(hit, Route) and hit.stream is Stream.STATUS):
+            return Rejected(Reason.RETAINED, device, "Only a status may be retained")
+        return None
+
+    def _message(
+        self, route: Route, topic: bytes, payload: bytes, received_ms: int, decoded: Decoded, *, retained: bool
+    ) -> None:
+        made: Signal | Status | tuple[Reason, str] | None
+        if route.stream is Stream.ALARM:
+            made = decode_alarm(route.device, payload, received_ms, self._limits)
+        else:
+            made = decode_status(route.device, route.slot, payload, received_ms, self._limits, retained=retained)
+        if isinstance(made, Signal):
+            decoded.signals.append(made)
+        elif isinstance(made, Status):
+            decoded.statuses.append(made)
+        elif made is not None:
+            bad = Bad(0, made[0], 1, made[1], payload)
+            decoded.quarantined.append(self._entry(bad, topic, route.device, received_ms))
+
+    def _records(self, records: list[tuple[Route, bytes, bytes]], received_ms: int, decoded: Decoded) -> None:
+        decoded.batch, refused = decode_records(
+            [route.slot for route, _, _ in records],
+            [payload for _, _, payload in records],
+            self._directory,
+            received_ms,
+        )
+        for bad in refused:
+            route, topic, _ = records[bad.index]
+            decoded.quarantined.append(self._entry(bad, topic, route.device, received_ms))
+
+    def _entry(self, bad: Bad, topic: bytes, device: str, received_ms: int) -> Quarantined:
+        return Quarantined(
+            reason=bad.reason,
+            rows=bad.rows,
+            received_ms=received_ms,
+            source=shown_topic(topic),
+            device=device,
+            detail=bad.detail,
+            raw=bytes(bad.raw[: self._limits.quarantine_raw_bytes]),
+        )
+
+    def _lifted(self, bad: Bad, slot: int, device: str, received_ms: int) -> list[Signal]:
+        """Signals of the alarm bits in a point that was quarantined and that its device did not have before.
+
+        Their ids derive from what was sent, so the same point again is the same signals.
+        """
+        self._grow(slot + 1)
+        rising = bad.alarm_bits & ~int(self._last_bits[slot])
+        self._last_bits[slot] |= np.uint64(bad.alarm_bits)
+        self._any_bits = True
+        digest = hashlib.blake2b(bad.raw, digest_size=12).hexdigest()
+        return [
+            Signal(
+                id=message_signal_id(device, f"point:{kind.name}:{digest}"),
+                device=device,
+                kind=kind.name,
+                source="bit",
+                time_ms=received_ms,
+                received_ms=received_ms,
+                lat=None,
+                lon=None,
+                severity=kind.severity,
+                late=False,
+                note=f"{bad.reason.name.lower()}: {bad.detail}"[: self._limits.alarm_note_chars],
+                log_position=0,
+            )
+            for kind in ALARM_KINDS
+            if rising >> kind.bit & 1
+        ]
+
+    def _grow(self, slots: int) -> None:
+        if slots > len(self._last_bits):
+            grown = np.zeros(slots + slots // 4, np.uint64)
+            grown[: len(self._last_bits)] = self._last_bits
+            self._last_bits = grown
+
+    def _rising(self, batch: PointBatch) -> bool:
+        """Whether a bit is set that the device's last point before this batch did not have; remembers the last."""
+        bits = batch.alarm_bits
+        now_any = bool(bits.any())
+        if not now_any and not self._any_bits:
+            return False
+        slots: npt.NDArray[np.int32] = batch.slot
+        self._grow(int(slots.max(initial=-1)) + 1)
+        rising = bool((bits & ~self._last_bits[slots]).any())
+        self._last_bits[slots] = bits  # of a device's several points the last one stays
+        self._any_bits = now_any or bool(self._last_bits.any())
+        return rising
