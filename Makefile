@@ -1,0 +1,90 @@
+# make env    .venv with everything the service needs, from hash-locked requirements
+# make demo   env, then a synthetic city through a real broker (DATA=FILE FORMAT=cabspotting plays real data)
+# make test   test dependencies, mosquitto where it may be installed, `make check`, every test
+# make check  ruff, mypy, floors, generated documents
+# make bench | soak | lock | wheel | clean
+
+SHELL = /bin/sh
+.DEFAULT_GOAL = help
+
+# The first Python that is new enough; PYTHON=… chooses another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN = .venv/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# A stamp carries the hash of what it was made from: same locks, nothing to do; other locks, made again.
+RUN_STAMP := .venv/.run-$(shell cat requirements/run.txt requirements/build.txt pyproject.toml | cksum | tr -d ' ')
+TEST_STAMP := .venv/.test-$(shell cat requirements/test.txt requirements/build.txt pyproject.toml | cksum | tr -d ' ')
+
+UV_LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+.PHONY: help env test-env demo test check bench soak lock wheel clean mosquitto
+
+help:
+	@sed -n 's/^# make /make /p' Makefile
+
+env: $(RUN_STAMP)
+test-env: $(TEST_STAMP)
+
+.venv/bin/python:
+	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed: apt-get install python3 python3-venv' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+		v=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+		echo "$(PYTHON) cannot make an environment: apt-get install python$$v-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+$(RUN_STAMP): .venv/bin/python
+	$(PIP) install --require-hashes -r requirements/run.txt
+	$(PIP) install --require-hashes -r requirements/build.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@rm -f .venv/.run-* && touch $@
+
+$(TEST_STAMP): $(RUN_STAMP)
+	$(PIP) install --require-hashes -r requirements/test.txt
+	@rm -f .venv/.test-* && touch $@
+
+demo: env
+	@$(BIN)/lucheng demo $(if $(DATA),--data-file '$(DATA)') $(if $(FORMAT),--format '$(FORMAT)') \
+		$(if $(filter command line environment,$(origin SECONDS)),--seconds '$(SECONDS)') $(ARGS)
+
+# Where it may, and without a question: as root, or with sudo that asks for no password.
+mosquitto:
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin"; command -v mosquitto >/dev/null && exit 0; \
+	command -v apt-get >/dev/null || { echo 'mosquitto is not installed and there is no apt-get: its tests are skipped' >&2; exit 0; }; \
+	if [ "$$(id -u)" = 0 ]; then as=; elif sudo -n true 2>/dev/null; then as='sudo -n'; \
+	else echo 'mosquitto is not installed (apt-get install mosquitto): its tests are skipped' >&2; exit 0; fi; \
+	$$as env DEBIAN_FRONTEND=noninteractive sh -c '{ apt-get install -y -q mosquitto || \
+		{ apt-get update -q && apt-get install -y -q mosquitto; }; } >/dev/null 2>&1' \
+	|| echo 'mosquitto could not be installed from the Debian packages' >&2
+
+test: test-env mosquitto check
+	$(BIN)/python -m pytest -m 'not soak' $(ARGS)
+
+check: test-env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m lucheng.reference --check
+
+bench: test-env mosquitto
+	$(BIN)/python -m benchmarks $(ARGS)
+
+soak: test-env mosquitto
+	$(BIN)/python -m pytest -m soak $(ARGS)
+
+# Writes every lock anew within the bounds of pyproject.toml; then commit requirements/.
+lock: .venv/bin/python
+	$(PIP) install --require-hashes -r requirements/lock.txt
+	$(UV_LOCK) --upgrade pyproject.toml -o requirements/run.txt
+	$(UV_LOCK) --upgrade pyproject.toml --extra test -c requirements/run.txt -o requirements/test.txt
+	$(UV_LOCK) --upgrade requirements/build.in -o requirements/build.txt
+	$(UV_LOCK) --upgrade requirements/lock.in -o requirements/lock.txt
+
+wheel: env
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+clean:
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
