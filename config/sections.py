@@ -310,7 +310,7 @@ class Clean(Section):
         le=31 * DAY_MS,
     )
     max_live_age_ms: int = setting(
-        90 * DAY_MS,
+        30 * DAY_MS,
         "how old a live, unbuffered point may be before it is quarantined",
         "实时点的时间早于当前多少毫秒即隔离",
         ge=60_000,
@@ -321,13 +321,13 @@ class Clean(Section):
         "difference between device clock and ours that counts as right",
         "设备时钟与本机相差多少毫秒以内视为正确",
         ge=1_000,
-        le=3_600_000,
+        le=440_000,
     )
     clock_points: int = setting(
-        5, "points in a row that prove a constant clock offset", "连续多少点可确认恒定时钟偏差", ge=2, le=1_000
+        3, "points in a row that prove a constant clock offset", "连续多少点可确认恒定时钟偏差", ge=2, le=100
     )
     frozen_after_points: int = setting(
-        5, "points with the same time that prove a frozen clock", "同一时间的多少个点可确认时钟停走", ge=2, le=1_000
+        3, "points with the same time that prove a frozen clock", "同一时间的多少个点可确认时钟停走", ge=2, le=250
     )
 
 
