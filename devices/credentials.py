@@ -106,7 +106,8 @@ class Credentials:
         """
         for start in range(0, len(ids), self._chunk_rows):
             with self._file.changing() as change:
-                made, unknown = self._insert(change, list(dict.fromkeys(ids[start : start + self._chunk_rows])))
+                chunk = list(dict.fromkeys(check_device_id(device) for device in ids[start : start + self._chunk_rows]))
+                made, unknown = self._insert(change, chunk)
                 if unknown:
                     raise NotFound(f"There is no device {unknown[0][:80]!r}.", mend="Add it with `lucheng device add`.")
             yield from made

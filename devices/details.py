@@ -74,11 +74,16 @@ def checked_text(field: str, text: str, limits_chars: Mapping[str, int] = DEFAUL
     text = text.strip()
     if len(text) > limits_chars[field]:
         raise UsageError(f"{field} has {len(text)} characters.", mend=f"Shorten it to {limits_chars[field]}.")
+    refuse_controls(field, text)
+    return text
+
+
+def refuse_controls(field: str, text: str) -> None:
+    """Raise UsageError when `text` holds a control character or half of a surrogate pair."""
     if not text.isascii() or not text.isprintable():
         found = _UNSAFE.search(text)
         if found:
             raise UsageError(f"{field} holds the character U+{ord(found[0]):04X}.", mend="Take it out.")
-    return text
 
 
 def checked_place(lat: float | None, lon: float | None) -> tuple[float | None, float | None]:

@@ -3,7 +3,8 @@
 Invariants: index `i` of everything is slot `i`; `slot_of` holds enabled devices alone; a slot is in the
 arrays before its id is in `slot_of`, so a reader that found a slot can index with it. It is changed in
 place by `Registry.refresh` (microseconds a device, nothing copied); a reader takes an array once per batch
-(`enabled = directory.enabled`) because growing replaces it. It reads no database.
+(`enabled = directory.enabled`) because growing replaces it, and looks `slot_of` up but never iterates over it.
+It reads no database.
 """
 
 from __future__ import annotations

@@ -204,12 +204,12 @@ class Registry:
         A disabled device keeps its state. Raises UsageError at the first id that is none, and then registers nothing.
         """
         distinct = list(dict.fromkeys(ids))
+        for device in distinct:
+            check_device_id(device)
         with self.file.reading() as connection:
             slots = slots_of(connection, distinct)
         missing = [device for device in distinct if device not in slots]
         if missing:
-            for device in missing:
-                check_device_id(device)
             with self.file.changing() as change:
                 slots |= slots_of(change.connection, missing)  # another thread may have been first
                 new = [device for device in missing if device not in slots]

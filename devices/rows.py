@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from devices.details import UNIQUE_FIELDS, DeviceDetails, unique_key
+from devices.details import UNIQUE_FIELDS, DeviceDetails, refuse_controls, unique_key
 from devices.schema import in_lists
 from model.device import Device, Kind, check_device_id
 from model.errors import NotFound, UsageError
@@ -127,6 +127,7 @@ def filters(kind: Kind | None, text: str, *, enabled: bool | None) -> tuple[str,
             raise UsageError(
                 f"The text searched for has {len(text)} characters.", mend=f"Use {MAX_SEARCH_CHARS} at most."
             )
+        refuse_controls("The text searched for", text)
         pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         where += " AND (" + " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in SEARCHED) + ")"
         values.extend([pattern] * len(SEARCHED))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from devices.details import DEFAULT_TEXT_LIMITS_CHARS, check_site_id, checked_place, checked_text
+from devices.details import DEFAULT_TEXT_LIMITS_CHARS, check_site_id, checked_place, checked_text, refuse_controls
 from devices.rows import by_id
 from devices.schema import Change, RegistryFile
 from model.device import Kind, Site, check_device_id
@@ -72,6 +72,7 @@ class Sites:
         """Sites in order of id, one page, `after` the id of the last one of the page before."""
         if not 1 <= limit <= MAX_PAGE_ROWS:
             raise UsageError(f"A page of {limit} rows.", mend=f"Ask for 1 to {MAX_PAGE_ROWS}.")
+        refuse_controls("after", after)
         with self._file.reading() as connection:
             rows = connection.execute("SELECT id FROM site WHERE id > ? ORDER BY id LIMIT ?", (after, limit)).fetchall()
             return [_get(connection, site) for (site,) in rows]
