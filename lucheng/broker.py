@@ -276,6 +276,8 @@ class EmbeddedBroker:
             f"allow_anonymous {str(self._anonymous).lower()}",
             *([f"password_file {self._password_file}"] if self._password_file else []),
             *([f"acl_file {self._acl_file}"] if self._acl_file else []),
+            # Nobody takes over another's session with its client id; without a user name there is nobody to be.
+            *([] if self._anonymous else ["use_username_as_clientid true"]),
             f"pid_file {self.pid_file}",
             "persistence true",
             f"persistence_location {self.folder}/",

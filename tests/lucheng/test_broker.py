@@ -246,20 +246,24 @@ def test_credentials_and_topics_are_the_files(tmp_path: Path, program: Program, 
         assert party(broker, "unknown", user="taxi/3", password="taxi/3!").code.is_failure
         desk = party(broker, "desk", user="lucheng", password="lucheng!")
         assert desk.subscribe("lucheng/v1/+/+/up/#") == [1]
+        # mosquitto ends the connection of a client that publishes where it must not; paho comes back by itself.
+        thief = party(broker, "thief", user="taxi/1", password="taxi/1!")
+        thief.publish("lucheng/v1/taxi/2/up/point", 1)
+        thief.leave()
         one = party(broker, "one", user="taxi/1", password="taxi/1!")
         one.subscribe("#")
-        # mosquitto ends the connection of a client that publishes where it must not; paho comes back by itself.
-        party(broker, "thief", user="taxi/1", password="taxi/1!").publish("lucheng/v1/taxi/2/up/point", 1)
         two = party(broker, "two", user="taxi/2", password="taxi/2!")
         two.publish("lucheng/v1/taxi/2/up/point", 5)
         until(lambda: len(desk.got) == 5, "only the five of taxi/2 itself")
         desk.acknowledge()
         assert desk.numbers() == list(range(5))
         assert one.got == []
+        two.leave()
         passwords.write_text(lines["lucheng"] + "\n")
         broker.reload()
         until(lambda: party(broker, "again", user="taxi/2", password="taxi/2!").code.is_failure, "taxi/2 is revoked")
-        assert not party(broker, "desk2", user="lucheng", password="lucheng!").code.is_failure
+        desk.leave()
+        assert not party(broker, "desk", user="lucheng", password="lucheng!").code.is_failure
 
 
 def test_what_cannot_work_is_refused_in_words(tmp_path: Path) -> None:
@@ -362,3 +366,47 @@ def test_a_wildcard_in_a_name_gets_nothing() -> None:
     assert not allowed(rules, "x", "c", "lucheng/v1/x/up/secret", write=False)
     assert allowed(rules, "x", "c", "lucheng/v1/y", write=False)
     assert not allowed(rules, "taxi/1", "c", "lucheng/v1/taxi/1/up/point", write=False)
+
+
+def test_the_client_id_of_another_takes_nothing_from_it(tmp_path: Path, party: Callable[..., Party]) -> None:
+    need_mosquitto()
+    passwords = tmp_path / "passwords"
+    passwords.write_text("".join(f"{user}:{hashed('x')}\n" for user in ("a", "b")))
+    with EmbeddedBroker(tmp_path / "b", program="mosquitto", password_file=passwords) as broker:
+        mine = party(broker, "mine", user="a", password="x")
+        mine.subscribe("t")
+        party(broker, "mine", user="b", password="x").publish("t", 5)
+        until(lambda: len(mine.got) == 5, "the first client is still there")
+        assert mine.client.is_connected()
+
+
+def test_the_shipped_mosquitto_conf_runs(tmp_path: Path, party: Callable[..., Party]) -> None:
+    need_mosquitto()
+    passwords = tmp_path / "passwords"
+    passwords.write_text(f"lucheng:{hashed('x')}\n")
+    (tmp_path / "acl").write_text("user lucheng\ntopic readwrite lucheng/v1/#\n")
+    with socket.socket() as finder:
+        finder.bind(("127.0.0.1", 0))
+        port = finder.getsockname()[1]
+    shipped = (ROOT / "config" / "files" / "mosquitto.conf").read_text(encoding="utf-8")
+    adapted = shipped.replace("/etc/mosquitto/lucheng", str(tmp_path)).replace("listener 1883", f"listener {port}")
+    assert adapted.count(str(port)) == 1
+    assert "allow_anonymous true" not in shipped
+    conf = tmp_path / "mosquitto.conf"
+    user = "user root\n" if os.geteuid() == 0 else ""
+    conf.write_text(f"{adapted}\n{user}persistence_location {tmp_path}/\n")
+    program = find_mosquitto()
+    assert program is not None
+    process = subprocess.Popen([program, "-c", str(conf)], stderr=subprocess.PIPE, text=True)
+    try:
+        until(lambda: answers_mqtt("127.0.0.1", port) or process.poll() is not None, "the shipped broker answers")
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        broker = EmbeddedBroker(tmp_path / "only for its address", port=port, anonymous=True)
+        assert party(broker, "nobody").code.is_failure
+        desk = party(broker, "desk", user="lucheng", password="x")
+        desk.subscribe("lucheng/v1/#")
+        desk.publish("lucheng/v1/taxi/1/up/point", 2000)
+        until(lambda: len(desk.got) == 2000, "2000 unacknowledged messages on their way at once")
+    finally:
+        process.terminate()
+        process.communicate(timeout=WAIT_S)
