@@ -61,7 +61,8 @@ class CsvFile:
     def __init__(self, raw: bytes, *, max_rows: int = DEFAULT_MAX_ROWS, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         if len(raw) > max_bytes:
             raise BadInput(f"The file has {len(raw)} bytes.", mend=f"The limit is {max_bytes}: split it.")
-        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in raw[:MAX_LINE_BYTES]:
+        first_end = raw.find(b"\n") if b"\n" in raw else len(raw)
+        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or raw.find(b"\0", 0, first_end) >= 0:
             raise BadInput("The file is not CSV in UTF-8 or GBK.", mend="Save it as `CSV UTF-8`.")
         raw = raw.removeprefix(codecs.BOM_UTF8)
         if b"\n" not in raw:
@@ -79,10 +80,11 @@ class CsvFile:
         next(lines, None)
         width = len(self.columns)
         for row in lines:
+            if not row.fault and not any(map(str.strip, row.cells)):
+                continue
             if not row.fault and len(row.cells) != width:
-                if any(cell.strip() for cell in row.cells):
-                    yield CsvRow(row.line, [], f"{len(row.cells)} cells, the header has {width}")
-            elif row.fault or any(row.cells):
+                yield CsvRow(row.line, [], f"{len(row.cells)} cells, the header has {width}")
+            else:
                 yield row
 
     def _lines(self) -> Iterator[CsvRow]:

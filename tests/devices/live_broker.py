@@ -61,6 +61,12 @@ class Listener:
         self.client.subscribe(topic, 1)
         assert self.next()[0] == "subscribed"
 
+    def drop(self) -> None:
+        """Break the connection without a goodbye, so that the broker has to send the last will."""
+        line = self.client.socket()
+        assert isinstance(line, socket.socket)
+        line.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Go, without a sound."""
         self.client.disconnect()

@@ -24,8 +24,7 @@ def test_a_device_speaks_on_its_own_topics_alone(
     start_broker: Start, registry: Registry, credentials: Credentials
 ) -> None:
     """S2: device A publishes as B, in every way a topic can be written."""
-    for device in ("taxi/1", "taxi/12", "taxi/2", "ebike/1"):
-        registry.add(device)
+    registry.ensure(["taxi/1", "taxi/12", "taxi/2", "ebike/1"])
     one = credentials.issue("taxi/1")
     service = credentials.renew_account("lucheng")
     broker, _ = start_broker()
@@ -96,7 +95,7 @@ def test_nobody_takes_over_anothers_session(start_broker: Start, registry: Regis
     victim = broker.connected(two, "taxi/2")
     for stolen in ("taxi/2", "any", "lucheng"):
         thief = broker.connected(one, stolen, will="lucheng/v1/taxi/2/up/status")
-        thief.client.socket().shutdown(2)  # without a goodbye: the broker sends the will
+        thief.drop()
         assert thief.next()[0] == "disconnect"
     assert victim.publish("lucheng/v1/taxi/2/up/point", "still here") == "Success"
     assert desk.next() == ("lucheng/v1/taxi/2/up/point", "still here")
