@@ -2,8 +2,9 @@
 
 Purpose: name and take off constant offsets (a device that sends local time as UTC is 8 h ahead),
 undo the 1024-week rollover of old GPS receivers, mark clocks that are ahead or behind, quarantine
-what lies in the future or far in the past. Invariants: buffered points (a file's, a replayed or a
-stored one) are taken as they are; the result does not depend on how the stream is cut into batches.
+what lies in the future or far in the past. Invariants: the time of a buffered point (a file's, a
+replayed or a stored one) is taken as it is, only what is ahead of the receive time is marked or
+quarantined as for any other; the result does not depend on how the stream is cut into batches.
 It does not judge frozen clocks: that needs points without duplicates, see `clean`.
 
 Ahead is certain, behind is not: a point can be delayed, but it cannot come before it was made. So a
@@ -33,10 +34,10 @@ def set_clocks(step: Step, state: State, limits: CleanLimits) -> None:
     """Correct, mark or quarantine live rows whose clock differs from the receive time."""
     batch = step.batch
     live = (batch.flags & np.uint16(Flag.BUFFERED)) == 0
-    if not live.any():
-        return
     ahead = batch.time_ms - batch.received_ms
     odd = ahead > limits.clock_tolerance_ms
+    if odd.any() and not live.all():
+        _buffered(step, ahead, odd & ~live, limits)
     odd |= ahead < -limits.clock_tolerance_ms
     odd &= live
     if state.any_offset:
@@ -52,6 +53,12 @@ def set_clocks(step: Step, state: State, limits: CleanLimits) -> None:
         row = np.flatnonzero(live & np.isin(batch.slot, batch.slot[odd]))
         state.grow(int(batch.slot[row].max()) + 1)
         _judge(step, state, limits, row[np.argsort(batch.slot[row], kind="stable")])
+
+
+def _buffered(step: Step, ahead: Ints, odd: npt.NDArray[np.bool_], limits: CleanLimits) -> None:
+    """Buffered rows ahead of the receive time: nothing comes off, yet they must not hold the newest time for a day."""
+    step.reject(odd & (ahead > limits.max_ahead_ms), Reason.FUTURE)
+    step.mark_rows(odd & (ahead <= limits.max_ahead_ms), Mark.CLOCK_AHEAD)
 
 
 def clock_offsets(state: State, limits: CleanLimits) -> tuple[npt.NDArray[np.int32], Ints]:

@@ -8,7 +8,8 @@ Invariants:
   keys. So a row above the floor is decided here; the floor is the newest key that fell out.
 - Among keys of one time the earlier arrival stays. With that, kept rows, marks and state do not
   depend on how the stream is cut into batches, as long as no device sends more than `recent`
-  different points with one and the same time.
+  different points with one and the same time. One exception: SAME_TIME of a late row is said only
+  when the other row is in the batch or among the recent keys.
 - A row whose clock is ahead neither moves the newest time nor enters the recent keys: right
   points after it would be late for a day. It is `unsure`, and so is what comes up to its time.
 

@@ -152,7 +152,7 @@ class PointBatch:
 
 def fixed(values: Array, scale: float) -> IntArray:
     """Fixed-point integers of a float column, as the store keeps it; NaN becomes the int64 minimum."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         scaled = np.rint(values.astype(np.float64) * scale)
         out = scaled.astype(np.int64)
     out[~np.isfinite(scaled)] = np.iinfo(np.int64).min
