@@ -131,6 +131,15 @@ class Mqtt(Section):
     )
     username: OptionalText = setting(None, "user name, when it is not in the URL", "用户名（未写在地址中时）")
     password_file: OptionalPath = setting(None, "file whose first line is the password", "密码文件，首行为密码")
+    doctor_username: OptionalText = setting(
+        None,
+        "account of its own under which `lucheng doctor` measures the broker; never the service's: a second connection "
+        "under that may take over its session",
+        "`lucheng doctor` 测量服务器所用的独立账号；不可与服务共用，否则可能抢占其会话",
+    )
+    doctor_password_file: OptionalPath = setting(
+        None, "file whose first line is that account's password", "该账号的密码文件，首行为密码"
+    )
     ca_file: OptionalPath = setting(
         None,
         "certificate authority for mqtts:// (PEM); empty: the system's",

@@ -265,14 +265,16 @@ def _unknown(place: str, path: KeyPath) -> SettingProblem:
 def _across(settings: Settings) -> Iterator[tuple[tuple[str, ...], str, str]]:
     """Problems that no single value shows: (keys that disagree, what, mend)."""
     mqtt = settings.mqtt
-    for name in ("password_file", "ca_file"):
+    for name in ("password_file", "doctor_password_file", "ca_file"):
         path = getattr(mqtt, name)
         if path is not None:
             what = _file_trouble(path)
             if what:
                 yield (f"mqtt.{name}",), what, "Make the file, readable by this user alone, or name the right one."
-    if mqtt.password_file is not None and mqtt.username is None and (not mqtt.url or not split_url(mqtt.url).username):
+    if mqtt.password_file is not None and mqtt.username is None and _url_user(mqtt.url) is None:
         yield ("mqtt.password_file",), "is set without a user name", "Set mqtt.username too."
+    if mqtt.doctor_username is not None and mqtt.doctor_username in {mqtt.username, _url_user(mqtt.url)}:
+        yield ("mqtt.doctor_username",), "is the service's own account", "Give it an account of its own, or remove it."
     if mqtt.url and mqtt.password_file is not None and split_url(mqtt.url).password is not None:
         yield ("mqtt.password_file",), "is set and mqtt.url has a password too", "Remove one of them."
     if mqtt.ca_file is not None and mqtt.url and not BROKER_SCHEMES[split_url(mqtt.url).scheme][1]:
@@ -284,6 +286,11 @@ def _across(settings: Settings) -> Iterator[tuple[tuple[str, ...], str, str]]:
     ):
         if _get(settings, low) > _get(settings, high):
             yield (low, high), f"is more than {high} ({_get(settings, high)})", f"Lower it, or raise {high}."
+
+
+def _url_user(url: str | None) -> str | None:
+    user = split_url(url).username if url else None
+    return unquote(user) if user else None
 
 
 def _get(settings: Settings, key: str) -> Any:
@@ -306,11 +313,10 @@ def broker_user(settings: Settings) -> tuple[str | None, str | None]:
     Raises SettingsError when the password file cannot be read or its first line is empty.
     """
     mqtt = settings.mqtt
-    user, password = mqtt.username, None
+    user, password = _url_user(mqtt.url) or mqtt.username, None
     if mqtt.url:
-        parts = split_url(mqtt.url)
-        user = unquote(parts.username) if parts.username else user
-        password = unquote(parts.password) if parts.password is not None else None
+        given = split_url(mqtt.url).password
+        password = unquote(given) if given is not None else None
     if mqtt.password_file is not None:
         password = read_secret(mqtt.password_file)
     return user, password

@@ -54,19 +54,24 @@ def find_mosquitto() -> str | None:
     return shutil.which("mosquitto") or shutil.which("mosquitto", path=os.pathsep.join(_EXTRA_PATH))
 
 
-def answers_mqtt(host: str, port: int, timeout_s: float = _PROBE_TIMEOUT_S) -> bool:
-    """Whether something at that address answers an MQTT CONNECT, be it with a refusal."""
+def connect_answer(connection: socket.socket) -> bool:
+    """Send an anonymous MQTT CONNECT; whether a CONNACK comes back, be it a refusal."""
     client_id = f"lucheng-probe-{os.getpid()}".encode()
     body = b"\x00\x04MQTT\x04\x02\x00\x0a" + len(client_id).to_bytes(2, "big") + client_id
+    connection.sendall(b"\x10" + bytes([len(body)]) + body)
+    answer = connection.recv(4)
+    with contextlib.suppress(OSError):
+        connection.sendall(b"\xe0\x00")
+    return answer[:1] == b"\x20"
+
+
+def answers_mqtt(host: str, port: int, timeout_s: float = _PROBE_TIMEOUT_S) -> bool:
+    """Whether something at that address answers MQTT, be it with a refusal."""
     try:
-        with socket.create_connection((host, port), timeout=timeout_s) as probe:
-            probe.sendall(b"\x10" + bytes([len(body)]) + body)
-            answer = probe.recv(4)
-            with contextlib.suppress(OSError):
-                probe.sendall(b"\xe0\x00")
+        with socket.create_connection((host, port), timeout=timeout_s) as connection:
+            return connect_answer(connection)
     except OSError:
         return False
-    return answer[:1] == b"\x20"
 
 
 class EmbeddedBroker:

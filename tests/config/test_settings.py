@@ -126,6 +126,10 @@ def test_values_that_contradict_each_other(tmp_path: Path) -> None:
     path = written(tmp_path, "[mqtt]\nreconnect_min_ms = 5000\nreconnect_max_ms = 1000\n")
     (only,) = problems_of(path)
     assert only.place == f"{path}:2"
+    doctor = problems_of(None, {"LUCHENG_MQTT__URL": "mqtt://desk:x@h", "LUCHENG_MQTT__DOCTOR_USERNAME": "desk"})
+    assert doctor[0].place == "LUCHENG_MQTT__DOCTOR_USERNAME"
+    low = problems_of(None, {"LUCHENG_MQTT__MAX_PACKET_BYTES": "2048"})
+    assert low[0].place == "LUCHENG_MQTT__MAX_PACKET_BYTES", "the one that was given, not the default it contradicts"
     assert problems_of(None, {"LUCHENG_LOG__MAX_ROWS": "900000"})[0].place == "LUCHENG_LOG__MAX_ROWS"
 
 
