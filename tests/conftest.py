@@ -97,7 +97,7 @@ class Mosquitto:
                     pytest.fail(f"mosquitto did not start: {text[-500:]}")
                 time.sleep(0.02)
 
-    def signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal: SIGHUP reloads password and ACL files, SIGUSR1 saves its data."""
         assert self.process is not None
         self.process.send_signal(number)

@@ -220,7 +220,8 @@ class PointDecoder:
             made = _DECODE_OPEN(_ENCODE(keys) if nulls else raw)
         except BAD_PAYLOAD as error:
             reason, detail = judge(error)
-            return Bad(index, reason, 1, detail.replace("`$", f"`${at}"), raw, _named_bits(keys))
+            detail = detail.replace("`$", f"`${at}") if "`$" in detail or not at else f"{detail} - at `${at}`"
+            return Bad(index, reason, 1, detail, raw, _named_bits(keys))
         if extra:
             rows.extra[len(rows.points)] = extra
         rows.points.append(made)

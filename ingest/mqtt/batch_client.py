@@ -296,15 +296,19 @@ class BatchClient(Client):
         with self._msgtime_mutex:
             setattr(self, self._received_name, paho_client.time_func())
         parsed = self._buffer.feed(chunk)
+        rc = MQTTErrorCode.MQTT_ERR_SUCCESS
         for head, body in parsed.others:
             rc = self._hand_to_paho(head, body)
             if rc != MQTTErrorCode.MQTT_ERR_SUCCESS or self.socket() is None:
-                return self._loop_rc_handle(rc)
+                break
         if parsed.messages.topics:
-            if not self.is_connected():
-                parsed.malformed = parsed.malformed or "a PUBLISH packet before the connection was accepted"
-            else:
+            # Whatever else the stream held, these are whole; only a stranger's are not taken.
+            if self.is_connected():
                 self._deliver(parsed.messages)
+            elif rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                parsed.malformed = parsed.malformed or "a PUBLISH packet before the connection was accepted"
+        if rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return self._loop_rc_handle(rc)
         if parsed.malformed:
             self.malformed = parsed.malformed
             return self._loop_rc_handle(MQTTErrorCode.MQTT_ERR_PROTOCOL)
