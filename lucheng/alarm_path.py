@@ -19,10 +19,9 @@ from model.seams import RecordKind
 from model.signal import Signal
 
 if TYPE_CHECKING:
-    from store.signals import Signals
-
     from store.log.committer import Committer
     from store.log.local import LocalLog
+    from store.signals import Signals
 
 CONSUMER = "alarms"
 DEFAULT_MAX_READ_RECORDS = 256

@@ -7,13 +7,20 @@ not in a list does not happen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lucheng.inbound import Arrival, Inbound
+from analytics.clean import clean
+from analytics.clock import set_clocks
+from analytics.gaps import count_gaps
+from analytics.order import order
+from analytics.rise import rise
+from analytics.validate import validate
 from lucheng.steps import Stage, Steps, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from analytics.step import Step
+    from lucheng.inbound import Arrival, Inbound
 
 
 def inbound(way: Inbound) -> list[tuple[str, Callable[[Arrival], None]]]:
@@ -27,16 +34,30 @@ def inbound(way: Inbound) -> list[tuple[str, Callable[[Arrival], None]]]:
 
 def pipeline(steps: Steps) -> list[Stage]:
     """From the log to the stores; one run takes a few thousand rows and leaves one `Outcome`."""
+    now, limits = steps.analysis, steps.analysis.limits
     return [
         Stage("unpack", "records of the log ▸ one batch of columns", steps.unpack),
-        Stage("validate", "impossible values ▸ quarantine; device clocks set right", steps.validate),
-        Stage("order", "by (device, time, seq); known ones ▸ duplicate; late ones marked", steps.order),
+        Stage("validate", "impossible values ▸ quarantine", judge(lambda step: validate(step, limits))),
+        Stage("clock", "device clocks set right or named", judge(lambda step: set_clocks(step, now.state, limits))),
+        Stage(
+            "order",
+            "by (device, time, seq); known ones ▸ duplicate; late marked",
+            judge(lambda step: order(step, now.state)),
+        ),
+        Stage("gaps", "points lost on the way counted", judge(lambda step: count_gaps(step, now.state, limits))),
+        Stage("clean", "jumps, frozen clocks, lost fixes marked", judge(lambda step: clean(step, now.state, limits))),
+        Stage("rise", "alarm bits that rose", judge(lambda step: rise(step, now.state, limits))),
         Stage("settle", "late ones that only the store can know are looked up", steps.settle),
-        Stage("clean", "jumps, frozen clocks, lost fixes marked", steps.clean),
-        Stage("rise", "alarm bits that rose ▸ signals", steps.rise),
-        Stage("signal", "signals kept in the desk's file, each once", steps.signal),
+        Stage("signal", "risen bits ▸ signals in the desk's file, each once", steps.signal),
         Stage("store", "points, counters, quarantine and position in one commit", steps.store),
     ]
 
 
-__all__ = ["Work", "inbound", "pipeline"]
+def judge(run: Callable[[Step], None]) -> Callable[[Work], None]:
+    """A stage of the pure analytics as a stage of the pipeline; nothing to do where there are no points."""
+
+    def stage(work: Work) -> None:
+        if work.step is not None:
+            run(work.step)
+
+    return stage

@@ -25,7 +25,7 @@ from lucheng.rooms import BROKER_FOLDER
 from model.errors import LuchengError
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from config.sections import Settings
     from lucheng.rooms import Rooms
 
 POINTS_ACCOUNT, ALARMS_ACCOUNT = SERVICE_ACCOUNTS[0].name, SERVICE_ACCOUNTS[1].name

@@ -8,7 +8,7 @@ points. It judges no values.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,8 @@ from model.batch_codec import encode
 from model.seams import NewRecord, RecordKind
 
 if TYPE_CHECKING:
-    from ingest.decode import Decoded, Decoder
-    from ingest.mqtt.batch_client import Message
+    from ingest.decode.decoder import Decoded, Decoder
+    from ingest.mqtt.messages import Messages
     from model.clock import Clock
     from store.log.committer import Committer
 
@@ -37,7 +37,7 @@ class Arrival:
         points, alarms: records for either log.
     """
 
-    messages: Sequence[Message]
+    messages: Messages
     done: Callable[[], None]
     decoded: Decoded | None = None
     points: list[NewRecord] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Inbound:
         """Set the list that `on_batch` runs."""
         self._stages = stages
 
-    def on_batch(self, messages: Sequence[Message], done: Callable[[], None]) -> None:
+    def on_batch(self, messages: Messages, done: Callable[[], None]) -> None:
         """Handler of a connection's messages; runs on its thread."""
         arrival = Arrival(messages, done)
         for _, stage in self._stages:

@@ -26,7 +26,7 @@ from model.errors import BadInput, TryAgain
 from model.seams import NewRecord, RecordKind
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from config.sections import Settings
     from devices.registry import Registry
     from model.clock import Clock
     from model.seams import Log

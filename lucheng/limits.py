@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from analytics.limits import CleanLimits
 
 if TYPE_CHECKING:
-    from config.settings import Settings
-    from ingest.decode import DecodeLimits
+    from config.sections import Settings
+    from ingest.decode.limits import DecodeLimits
     from ingest.mqtt.connection import MqttLimits
 
 
@@ -28,7 +28,7 @@ def clean_limits(settings: Settings) -> CleanLimits:
 
 def decoder_limits(settings: Settings) -> DecodeLimits:
     """What a payload may hold."""
-    from ingest.decode import DecodeLimits  # noqa: PLC0415 (a command that decodes nothing does not load it)
+    from ingest.decode.limits import DecodeLimits  # noqa: PLC0415 (a command that decodes nothing does not load it)
 
     limits = settings.limits
     return DecodeLimits(

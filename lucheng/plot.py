@@ -15,9 +15,8 @@ def braille_track(
 ) -> list[str]:
     """Draw a track into `height_cells` lines of `width_cells` characters, north up, true to shape.
 
-    Args:
-        lat, lon: shape (n,), WGS-84 degrees, in order of time; lines are drawn between neighbours.
-        width_cells, height_cells: size in characters; a character is 2 × 4 dots.
+    `lat` and `lon`, shape (n,), are WGS-84 degrees in order of time; lines are drawn between
+    neighbours; a character is 2 × 4 dots.
     """
     grid = np.zeros((height_cells, width_cells), dtype=np.uint8)
     good = np.isfinite(lat) & np.isfinite(lon)

@@ -13,18 +13,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from store.audit import AuditLog
-from store.series.embedded import EmbeddedSeries
-from store.signals import Signals
-
 from devices.registry import Registry
 from model.clock import Clock, SystemClock
 from model.errors import StoreError
+from store.audit import AuditLog
 from store.lock import WriterLock
 from store.log.local import LocalLog
+from store.series.embedded import EmbeddedSeries
+from store.signals import Signals
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from config.sections import Settings
 
 REGISTRY_FILE = "registry.db"
 POINTS_LOG_FILE = "points.log.db"
@@ -33,8 +32,7 @@ SERIES_FILE = "series.db"
 DESK_FILE = "desk.db"
 AUDIT_FILE = "audit.db"
 SOCKET_FILE = "api.sock"
-SECRET_KEY_FILE = "keys/secret.key"
-AUDIT_KEY_FILE = "keys/audit.key"
+SECRET_KEY_FILE = "keys/secret.key"  # noqa: S105 (a file name)
 BROKER_FOLDER = "broker"
 
 

@@ -11,19 +11,16 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import structlog
-
-from lucheng.steps import FILE_JOB_BYTES, Stage, Work
+from lucheng.logs import logger
+from lucheng.steps import FILE_JOB_BYTES, Stage, Steps, Work
 from model.codes import Reason
 from model.errors import Corrupt, LuchengError
 from model.seams import LogRecord, RecordKind
 
 if TYPE_CHECKING:
-    from analytics.pipeline import Analysis
-    from store.series.embedded import EmbeddedSeries
-
     from model.clock import Clock
     from store.log.local import LocalLog
+    from store.series.embedded import EmbeddedSeries
 
 CONSUMER = "pipeline"
 SNAPSHOT = "analysis"
@@ -38,7 +35,7 @@ _IDLE_WAIT_S = 0.2
 _HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
 
-_log = structlog.get_logger(__name__)
+_log = logger(__name__)
 
 
 class JobTally:
@@ -60,7 +57,7 @@ class Runner:
 
     Args:
         stages: the literal list of `app.pipeline`.
-        analysis: the analytics whose state is snapshotted.
+        steps: holder of the analytics state that is snapshotted.
         log: the points' log.
         series: the store; its position is where the runner goes on.
         clock: source of time.
@@ -74,7 +71,7 @@ class Runner:
     def __init__(
         self,
         stages: Sequence[Stage],
-        analysis: Analysis,
+        steps: Steps,
         log: LocalLog,
         series: EmbeddedSeries,
         clock: Clock,
@@ -88,7 +85,7 @@ class Runner:
         max_step_rows: int = DEFAULT_MAX_STEP_ROWS,
     ) -> None:
         self._stages = stages
-        self._analysis = analysis
+        self._steps = steps
         self._log = log
         self._series = series
         self._clock = clock
@@ -110,6 +107,8 @@ class Runner:
         self._failure: BaseException | None = None
         self.jobs: dict[bytes, JobTally] = {}
         self.position = series.totals().position
+        #: How long the newest point of the last step took from its receive time to the store.
+        self.lag_ms = 0
 
     # -- recovery -----------------------------------------------------------------------------
 
@@ -119,7 +118,7 @@ class Runner:
         position = 0
         if snapshot is not None:
             position, blob = snapshot
-            self._analysis.restore(blob)
+            self._steps.restore(blob)
         replayed = 0
         while position < self.position:
             records = [record for record in self._read(position) if record.position <= self.position]
@@ -193,6 +192,8 @@ class Runner:
             self._run(work)
             self._count_job(work)
             self._advance(work.position, len(work.batch))
+            if len(work.batch):
+                self.lag_ms = max(0, self._clock.now_ms() - int(work.batch.received_ms[-1]))
         return True
 
     def _read(self, after: int) -> list[LogRecord]:
@@ -230,7 +231,7 @@ class Runner:
 
     def _count_job(self, work: Work) -> None:
         record = work.records[0]
-        if record.kind is not RecordKind.FILE_POINTS or work.outcome is None or work.result is None:
+        if work.result is None or work.outcome is None or record.kind is not RecordKind.FILE_POINTS:
             return
         tally = self.jobs.get(bytes(record.payload[:FILE_JOB_BYTES]))
         if tally is None:
@@ -269,7 +270,7 @@ class Runner:
         """Keep the state with its position, and let the log go up to what is safe on disk."""
         if not self._rows_since_snapshot:
             return
-        self._series.put_snapshot(SNAPSHOT, self.position, self._analysis.save())
+        self._series.put_snapshot(SNAPSHOT, self.position, self._steps.save())
         safe = self._series.make_durable()
         self._log.set_consumed(CONSUMER, min(safe, self.position))
         self._log.trim()

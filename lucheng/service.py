@@ -12,20 +12,20 @@ import os
 import signal as os_signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import structlog
-from analytics.pipeline import Analysis
 from sdnotify import SystemdNotifier
 
 from console.api import make_app
 from console.server import ApiServer
-from ingest.decode import Decoder
+from ingest.decode.decoder import Decoder
 from ingest.mqtt.connection import MqttSource
 from ingest.mqtt.messages import Messages
 from lucheng.alarm_path import AlarmPath
@@ -34,6 +34,7 @@ from lucheng.broker_link import BrokerLink
 from lucheng.inbound import Inbound
 from lucheng.ingesting import ServiceSink, ingest_file
 from lucheng.limits import clean_limits, decoder_limits, mqtt_limits
+from lucheng.logs import configure
 from lucheng.operating import operations_of
 from lucheng.rooms import open_rooms
 from lucheng.runner import Runner
@@ -43,7 +44,7 @@ from model.errors import LuchengError
 from store.log.committer import Committer
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from config.sections import Settings
 
 DRAIN_S = 8.0
 REGISTRY_POLL_S = 1.0
@@ -122,11 +123,11 @@ class Service:
 
     def _open_pipeline(self) -> None:
         settings, rooms = self.settings, self.rooms
-        analysis = Analysis(clean_limits(settings))
-        steps = Steps(analysis, rooms.series, rooms.signals, lambda: self.directory.ids, self.clock)
+        limits = clean_limits(settings)
+        self.steps = steps = Steps(limits, rooms.series, rooms.signals, lambda: self.directory.ids, self.clock)
         self.runner = Runner(
             pipeline(steps),
-            analysis,
+            steps,
             rooms.points_log,
             rooms.series,
             self.clock,
@@ -142,7 +143,7 @@ class Service:
             self.alarms,
             rooms.signals,
             on_fatal=self.fail,
-            late_ms=clean_limits(settings).late_alarm_ms,
+            late_ms=limits.late_alarm_ms,
         )
         self.runner.start()
         self.alarm_path.start()
@@ -220,10 +221,10 @@ class Service:
         self.rooms.registry.refresh(self.directory)
         self.link.registry_changed()
 
-    def _register(self, device: str) -> int:
-        slot = self.rooms.registry.register_unknown(device)
+    def _register(self, devices: Sequence[str]) -> None:
+        """Take in devices that the rule `devices.unknown = "register"` lets in."""
+        self.rooms.registry.ensure(devices)
         self.rooms.registry.refresh(self.directory)
-        return slot
 
     def _follow_registry(self) -> None:
         """Notice changes that came by another way than the API (another process on the same file)."""
@@ -256,6 +257,8 @@ class Service:
             "log_commit_s": self.points.stats().commit_s,
             "pipeline_position": self.runner.position,
             "alarms_position": self.alarm_path.position,
+            "lag_ms": self.runner.lag_ms,
+            "devices_online": self._devices_online(),
             "broker_embedded": float(self.link.embedded is not None),
             "broker_port": float(self.link.points.port if self.link.points else 0),
         }
@@ -265,6 +268,11 @@ class Service:
             for key in SOURCE_COUNTERS:
                 values[f"mqtt_{name}_{key}"] = float(getattr(state, key))
         return values
+
+    def _devices_online(self) -> int:
+        """Devices with a fix time inside the live window."""
+        since_ms = self.clock.now_ms() - self.settings.trust.live_window_s * 1000
+        return int(np.count_nonzero(self.steps.analysis.state.newest_ms >= since_ms))
 
     # -- end ----------------------------------------------------------------------------------
 
@@ -286,6 +294,7 @@ class Service:
 
 def run(data_dir: Path, settings: Settings) -> int:
     """Run the service until SIGTERM or SIGINT; return the exit status."""
+    configure()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     service = Service(data_dir, settings)
     for number in (os_signal.SIGTERM, os_signal.SIGINT):

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from analytics.pipeline import Analysis
+from analytics.state import State
+from analytics.step import Step
 from model.batch import COLUMNS, PointBatch
 from model.batch_codec import decode
 from model.codes import ALARM_BY_BIT, Flag, Reason, alarm_names
@@ -23,8 +26,8 @@ from model.seams import LogRecord, Outcome, RecordKind
 from model.signal import Signal, signal_id
 
 if TYPE_CHECKING:
-    from analytics.pipeline import Analysis, Result, Step
-
+    from analytics.limits import CleanLimits
+    from analytics.pipeline import Result
     from model.clock import Clock
     from model.seams import SeriesStore, SignalStore
 
@@ -77,17 +80,20 @@ class Steps:
     """The functions that `app.pipeline` lists.
 
     Args:
-        analysis: the pure analytics with their state.
+        limits: thresholds of the analytics.
         series: where points go.
         signals: where signals go.
         device_ids: the registry's ids by slot, asked for anew at each use.
         clock: for the store time.
         max_rejected_rows_kept: see `DEFAULT_MAX_REJECTED_ROWS_KEPT`.
+
+    Attributes:
+        analysis: the pure analytics with what they remember of each device.
     """
 
     def __init__(
         self,
-        analysis: Analysis,
+        limits: CleanLimits,
         series: SeriesStore,
         signals: SignalStore,
         device_ids: Callable[[], list[str]],
@@ -95,12 +101,20 @@ class Steps:
         *,
         max_rejected_rows_kept: int = DEFAULT_MAX_REJECTED_ROWS_KEPT,
     ) -> None:
-        self._analysis = analysis
+        self.analysis = Analysis(limits, State())
         self._series = series
         self._signals = signals
         self._device_ids = device_ids
         self._clock = clock
         self._max_rejected_rows_kept = max_rejected_rows_kept
+
+    def save(self) -> bytes:
+        """The state as bytes, for a snapshot."""
+        return self.analysis.state.to_bytes()
+
+    def restore(self, blob: bytes) -> None:
+        """Take over a snapshot."""
+        self.analysis.state = State.from_bytes(blob)
 
     def unpack(self, work: Work) -> None:
         """Records to one batch; what was quarantined before the log is taken over as it is."""
@@ -117,51 +131,31 @@ class Steps:
             work.positions.append(record.position)
             row += len(batch)
         work.batch = PointBatch.concat(batches)
-
-    def validate(self, work: Work) -> None:
-        """See `analytics.validate`."""
-        work.step = self._analysis.validate(work.batch)
-
-    def order(self, work: Work) -> None:
-        """See `analytics.order`."""
-        assert work.step is not None
-        self._analysis.order(work.step)
+        if len(work.batch):
+            work.step = Step.of(work.batch)
 
     def settle(self, work: Work) -> None:
-        """Ask the store about the late rows that the state cannot know."""
-        assert work.step is not None
-        unsure = work.step.unsure
-        if len(unsure) and work.keep:
-            known = self._series.contains(unsure)
-        else:
-            known = np.zeros(len(unsure), dtype=np.bool_)
-        self._analysis.settle(work.step, known)
-
-    def clean(self, work: Work) -> None:
-        """See `analytics.clean`."""
-        assert work.step is not None
-        self._analysis.clean(work.step)
-
-    def rise(self, work: Work) -> None:
-        """See `analytics.rise`; closes the analytics' part."""
-        assert work.step is not None
-        work.result = self._analysis.rise(work.step)
+        """Ask the store about the late rows that the state cannot know; then all is decided."""
+        if work.step is None or not work.keep:
+            return
+        known = self._series.contains(self.analysis.asked(work.step)) if len(work.step.unsure) else None
+        work.result = self.analysis.finish(work.step, known)
 
     def signal(self, work: Work) -> None:
         """Make signals of the alarm bits that rose and keep them; their ids are the same on every replay."""
-        assert work.result is not None
-        risen = work.result.risen
-        if not len(risen.row) or not work.keep:
+        if work.result is None or not len(work.result.risen):
             return
+        risen = work.result.risen
         starts = np.asarray(work.starts)
         record_of_row = np.searchsorted(starts, risen.row, side="right") - 1
         ids = self._device_ids()
         batch = work.batch
-        for row, bit, late, placed, record in zip(
+        for row, bit, late, placed, time_ms, record in zip(
             risen.row.tolist(),
             risen.bit.tolist(),
             risen.late.tolist(),
             risen.placed.tolist(),
+            risen.time_ms.tolist(),
             record_of_row.tolist(),
             strict=True,
         ):
@@ -175,7 +169,7 @@ class Steps:
                     device=ids[int(batch.slot[row])],
                     kind=kind.name,
                     source="bit",
-                    time_ms=int(batch.time_ms[row]),
+                    time_ms=time_ms,
                     received_ms=int(batch.received_ms[row]),
                     lat=round(float(batch.lat[row]), 6) if placed else None,
                     lon=round(float(batch.lon[row]), 6) if placed else None,
@@ -189,19 +183,20 @@ class Steps:
 
     def store(self, work: Work) -> None:
         """One commit for points, counters, quarantine and position."""
-        assert work.result is not None
-        result = work.result
-        self._quarantine_rejected(work, result)
+        if not work.keep:
+            return
         work.outcome = Outcome(
             position=work.position,
-            points=result.points,
-            duplicate=result.duplicate,
+            points=PointBatch.empty(),
             quarantined=work.quarantined,
             counted=work.counted,
-            gauges=result.gauges,
         )
-        if work.keep:
-            self._series.commit(work.outcome, stored_ms=self._clock.now_ms())
+        if work.result is not None:
+            self._quarantine_rejected(work, work.result)
+            work.outcome.points = work.result.points
+            work.outcome.duplicate = work.result.duplicate
+            work.outcome.gauges = work.result.gauges
+        self._series.commit(work.outcome, stored_ms=self._clock.now_ms())
 
     def _quarantine_rejected(self, work: Work, result: Result) -> None:
         ids = self._device_ids()

@@ -1,0 +1,305 @@
+"""`lucheng demo`: a broker, the service, and a city (or a file) that drives through both, shown live.
+
+Invariants: everything is real and embedded: the broker and the service are processes of their own,
+the points go through MQTT; at the end what was sent is drained, the counters are shown, and nothing
+is left behind, neither a process nor (unless a data folder was named) a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from console.client import RemoteClient
+from ingest.files import open_file
+from lucheng.broker import EmbeddedBroker
+from lucheng.demo_view import Picture, View
+from lucheng.rooms import BROKER_FOLDER, SOCKET_FILE
+from model.clock import Clock, SystemClock
+from model.codes import Flag
+from model.errors import LuchengError, TryAgain
+from simulator.city import City
+from simulator.load import Driven, run_city, send_points
+from simulator.playing import play
+from simulator.publisher import Publisher
+
+if TYPE_CHECKING:
+    from config.sections import Settings
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 20.0
+DRAIN_TIMEOUT_S = 30.0
+TRACK_EVERY_S = 2.0
+#: How much of the newest track is drawn, device time.
+TRACK_WINDOW_MS = 2 * 3_600_000
+#: The demo's devices report often, so that there is something to see, and bring some past along.
+TAXI_INTERVAL_S = 2.0
+BIKE_INTERVAL_S = 10.0
+PRESSES_PER_DAY = 200.0
+PAST_MS = 15 * 60_000
+PAST_STEP_MS = 60_000
+PAST_POINTS_PER_MESSAGE = 50
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What `lucheng demo` was asked.
+
+    Attributes:
+        seconds: stop after so long; None goes on until Ctrl-C (or the end of the file).
+        data_file, file_format, day: play this file in place of the synthetic city.
+        speed: times as fast as the data's own time; 0: as fast as it goes (files).
+        data_dir: keep the data here; None uses a temporary folder that is removed.
+        as_json: print the last counters as JSON in place of the live picture.
+    """
+
+    seconds: float | None = None
+    data_file: Path | None = None
+    file_format: str = "csv"
+    day: date | None = None
+    speed: float = 1.0
+    data_dir: Path | None = None
+    as_json: bool = False
+
+
+@dataclass(slots=True)
+class _Player:
+    """The thread that publishes, and what became of it."""
+
+    thread: threading.Thread
+    stop: threading.Event
+    failure: list[LuchengError] = field(default_factory=list)
+
+
+def run(options: DemoOptions, settings: Settings, *, clock: Clock | None = None) -> int:
+    """Run the demo; return the exit status: 0 when every point is accounted for."""
+    clock = clock or SystemClock()
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    with ExitStack() as stack:
+        data_dir = options.data_dir or Path(tempfile.mkdtemp(prefix="lucheng-demo-"))
+        if options.data_dir is None:
+            stack.callback(shutil.rmtree, data_dir, ignore_errors=True)
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        broker = EmbeddedBroker(
+            data_dir / BROKER_FOLDER,
+            program=settings.broker.program,
+            anonymous=True,  # on loopback, on a free port, for as long as the demo runs
+            max_inflight_messages=settings.broker.max_inflight_messages,
+            max_queued_bytes=settings.broker.max_queued_bytes,
+            clock=clock,
+        )
+        stack.enter_context(broker)
+        client = stack.enter_context(_service(data_dir, broker.url, clock, stop))
+        view = stack.enter_context(View(settings.demo.refresh_ms, live=not options.as_json, program=broker.program))
+        player = _start_player(options, settings, broker.url, clock, stop)
+        last = _show(options, client, view, player, clock, stop)
+        player.stop.set()
+        player.thread.join(timeout=DRAIN_TIMEOUT_S)
+        last = _drained(client, clock, last)
+        view.show(last)
+    if options.as_json:
+        sys.stdout.write(json.dumps(last.counters) + "\n")
+    else:
+        view.summary(last)
+    if player.failure:
+        raise player.failure[0]
+    return 0 if last.in_flight == 0 and last.counters["received"] > 0 else 1
+
+
+@contextlib.contextmanager
+def _service(data_dir: Path, broker_url: str, clock: Clock, stop: threading.Event) -> Iterator[RemoteClient]:
+    """`lucheng run` as a process of its own; drained and ended at the end."""
+    log_path = data_dir / "service.log"
+    with log_path.open("wb") as log:
+        process = _spawn(data_dir, broker_url, log)
+        try:
+            client = RemoteClient(data_dir / SOCKET_FILE)
+            _wait_ready(process, client, log_path, clock, stop)
+            yield client
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _spawn(data_dir: Path, broker_url: str, log: BinaryIO) -> subprocess.Popen[bytes]:
+    parent = os.getpid()
+
+    def in_child() -> None:
+        # Ctrl-C of the terminal is the demo's to handle; and the service ends when the demo is killed.
+        os.setsid()
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return subprocess.Popen(  # noqa: S603 (our own interpreter)
+        [sys.executable, "-m", "lucheng", "--data", str(data_dir), "run", "--broker", broker_url],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env={**os.environ, "LUCHENG_DEVICES__UNKNOWN": "register"},
+        preexec_fn=in_child,  # noqa: PLW1509 (no other thread runs yet)
+    )
+
+
+def _wait_ready(
+    process: subprocess.Popen[bytes], client: RemoteClient, log: Path, clock: Clock, stop: threading.Event
+) -> None:
+    deadline_s = clock.monotonic_s() + START_TIMEOUT_S
+    while clock.monotonic_s() < deadline_s and process.poll() is None and not stop.is_set():
+        try:
+            live = client.call("status")["live"]
+            if live.get("mqtt_points_connected") and live.get("mqtt_alarms_connected"):
+                return
+        except TryAgain:
+            pass
+        clock.sleep(0.1)
+    if not stop.is_set():
+        said = log.read_text(errors="replace").strip().splitlines()[-5:]
+        raise TryAgain("The service did not start: " + " | ".join(said), mend="Run `lucheng doctor`.")
+
+
+def _start_player(
+    options: DemoOptions, settings: Settings, broker_url: str, clock: Clock, stop: threading.Event
+) -> _Player:
+    player = _Player(threading.Thread(), threading.Event())
+
+    def publish() -> None:
+        try:
+            with Publisher(broker_url, clock=clock) as publisher:
+                if options.data_file is not None:
+                    with open_file(
+                        options.data_file,
+                        options.file_format,
+                        time_zone=settings.city.time_zone,
+                        date=options.day,
+                        clock=clock,
+                    ) as reader:
+                        play(reader, publisher, clock=clock, speed=options.speed, stop=player.stop)
+                else:
+                    _drive(publisher, settings, options, clock, player.stop)
+        except LuchengError as error:
+            player.failure.append(error)
+            stop.set()
+
+    player.thread = threading.Thread(target=publish, name="player", daemon=True)
+    player.thread.start()
+    return player
+
+
+def _drive(publisher: Publisher, settings: Settings, options: DemoOptions, clock: Clock, stop: threading.Event) -> None:
+    """The city's last minutes at once, as devices that come back from a dead zone send them; then live."""
+    demo = settings.demo
+    city = City(
+        demo.seed,
+        demo.taxis,
+        demo.bikes,
+        demo.buttons,
+        demo.units,
+        clock.now_ms() - PAST_MS,
+        taxi_interval_s=TAXI_INTERVAL_S,
+        bike_interval_s=BIKE_INTERVAL_S,
+        unit_interval_s=TAXI_INTERVAL_S,
+        presses_per_day=PRESSES_PER_DAY,
+    )
+    driven = Driven()
+    while city.now_ms < clock.now_ms() - PAST_STEP_MS and not stop.is_set():
+        past = city.step(city.now_ms + PAST_STEP_MS)
+        past.flags = past.flags | np.uint16(Flag.BUFFERED)
+        send_points(publisher, city, past, PAST_POINTS_PER_MESSAGE, driven, stop)
+    run_city(publisher, city, clock=clock, seconds=float("inf"), speed=options.speed or 1.0, stop=stop)
+
+
+def _show(
+    options: DemoOptions, client: RemoteClient, view: View, player: _Player, clock: Clock, stop: threading.Event
+) -> Picture:
+    """Refresh the picture until the time is over, the file is played, or Ctrl-C."""
+    started_s = clock.monotonic_s()
+    picture = _look(client, clock, Picture())
+    drawn_s = 0.0
+    while not stop.is_set() and player.thread.is_alive():
+        passed_s = clock.monotonic_s() - started_s
+        if options.seconds is not None and passed_s >= options.seconds:
+            break
+        picture = _look(client, clock, picture)
+        if clock.monotonic_s() - drawn_s >= TRACK_EVERY_S:
+            _draw(client, picture)
+            drawn_s = clock.monotonic_s()
+        view.show(picture)
+        stop.wait(view.refresh_s)
+    return picture
+
+
+def _look(client: RemoteClient, clock: Clock, before: Picture) -> Picture:
+    status = client.call("status")
+    now_s = clock.monotonic_s()
+    picture = Picture(
+        counters={key: status[key] for key in ("received", "stored", "duplicate", "quarantined", "in_flight")},
+        devices=sum(status["devices"].values()),
+        signals=status["signals"],
+        live=status["live"],
+        at_s=now_s,
+        track_device=before.track_device,
+        track=before.track,
+    )
+    if before.at_s:
+        picture.points_per_s = (picture.counters["received"] - before.counters["received"]) / max(
+            now_s - before.at_s, 1e-9
+        )
+    return picture
+
+
+def _draw(client: RemoteClient, picture: Picture) -> None:
+    """The track of the taxi that was heard of last; kept once chosen."""
+    with contextlib.suppress(LuchengError):
+        if not picture.track_device:
+            newest = max(client.call("where", purpose="test"), key=lambda row: str(row["time"]), default=None)
+            if newest is None:
+                return
+            picture.track_device = newest["device"]
+        place: list[dict[str, Any]] = client.call("where", devices=[picture.track_device], purpose="test")
+        to_ms = View.epoch_ms(place[0]["time"]) + 1
+        track = json.loads(
+            b"".join(
+                client.track(device=picture.track_device, from_ms=to_ms - TRACK_WINDOW_MS, to_ms=to_ms, purpose="test")
+            )
+        )
+        picture.track = [(point["lat"], point["lon"]) for point in track["points"] if point["lat"] is not None]
+
+
+def _drained(client: RemoteClient, clock: Clock, last: Picture) -> Picture:
+    """Wait until everything received is accounted for and nothing more comes."""
+    deadline_s = clock.monotonic_s() + DRAIN_TIMEOUT_S
+    while clock.monotonic_s() < deadline_s:
+        before, last = last, _look(client, clock, last)
+        if last.in_flight == 0 and last.counters["received"] == before.counters["received"]:
+            return last
+        clock.sleep(0.3)
+    return last

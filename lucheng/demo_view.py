@@ -1,0 +1,151 @@
+"""What the demo shows in the terminal: rates, the counters of the invariant, the newest track.
+
+Purpose: draw a `Picture`; a live page on a terminal, a line a second elsewhere. It asks nothing and
+knows no service.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from lucheng.cli.texts import text
+from lucheng.plot import braille_track
+
+PLOT_WIDTH_CELLS = 60
+PLOT_HEIGHT_CELLS = 12
+
+
+@dataclass(slots=True)
+class Picture:
+    """One look at the service.
+
+    Attributes:
+        counters: received, stored, duplicate, quarantined by reason, in_flight.
+        devices: registered devices.
+        signals: alarms and risen alarm bits kept.
+        live: state of the running service by name.
+        points_per_s: received since the look before.
+        at_s: when, monotonic seconds; 0 for none yet.
+        track_device, track: whose newest track, and its (lat, lon) pairs.
+    """
+
+    counters: dict[str, Any] = field(default_factory=lambda: {"received": 0, "quarantined": {}})
+    devices: int = 0
+    signals: int = 0
+    live: dict[str, float] = field(default_factory=dict)
+    points_per_s: float = 0.0
+    at_s: float = 0.0
+    track_device: str = ""
+    track: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def in_flight(self) -> int:
+        """Points that are in the log and not accounted for yet."""
+        return int(self.counters.get("in_flight", 0))
+
+
+class View:
+    """Shows pictures; a context manager.
+
+    Args:
+        refresh_ms: time between two pictures.
+        live: False shows nothing until the summary.
+        program: name of the broker's program, for the title.
+    """
+
+    def __init__(self, refresh_ms: int, *, live: bool, program: str) -> None:
+        self._console = Console()
+        self._shown = live
+        self._program = program
+        self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._is_page else None
+        self.refresh_s = refresh_ms / 1000 if self._is_page or not live else 1.0
+
+    @property
+    def _is_page(self) -> bool:
+        return self._shown and self._console.is_terminal
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    @staticmethod
+    def epoch_ms(time: str) -> int:
+        """UTC ms of an RFC 3339 time."""
+        return round(datetime.fromisoformat(time).timestamp() * 1000)
+
+    def show(self, picture: Picture) -> None:
+        """Show the picture: redraw the page, or print a line."""
+        if self._live is not None:
+            self._live.update(self.page(picture), refresh=True)
+        elif self._shown:
+            counters = picture.counters
+            sys.stdout.write(
+                text(
+                    "demo.line",
+                    rate=round(picture.points_per_s),
+                    online=round(picture.live.get("devices_online", 0)),
+                    received=counters["received"],
+                    stored=counters.get("stored", 0),
+                    in_flight=picture.in_flight,
+                )
+                + "\n"
+            )
+            sys.stdout.flush()
+
+    def page(self, picture: Picture) -> Panel:
+        """The page as rich draws it."""
+        lines = picture_rows(picture)
+        numbers = Table.grid(padding=(0, 2))
+        numbers.add_column(style="cyan")
+        numbers.add_column(justify="right", style="bold")
+        for name, value in lines:
+            numbers.add_row(name, value)
+        parts: list[Any] = [numbers]
+        if picture.track:
+            lat, lon = (np.array(column, dtype=np.float64) for column in zip(*picture.track, strict=True))
+            drawn = braille_track(lat, lon, width_cells=PLOT_WIDTH_CELLS, height_cells=PLOT_HEIGHT_CELLS)
+            title = text("demo.track", device=picture.track_device, points=len(picture.track))
+            parts += [Text(), Text(title, style="cyan"), Text("\n".join(drawn), style="green")]
+        return Panel(
+            Group(*parts), title=text("demo.title", broker=self._program), subtitle=text("demo.stop"), width=72
+        )
+
+    def summary(self, picture: Picture) -> None:
+        """The last picture, left on the screen."""
+        self._console.print(self.page(picture))
+
+
+def picture_rows(picture: Picture) -> list[tuple[str, str]]:
+    """Names and values, in the order in which they are shown."""
+    counters = picture.counters
+    rows = [
+        (text("demo.rate"), f"{picture.points_per_s:,.0f}"),
+        (text("demo.online"), f"{picture.live.get('devices_online', 0):,.0f} / {picture.devices:,}"),
+        (text("demo.lag"), f"{picture.live.get('lag_ms', 0):,.0f} ms"),
+        (text("demo.received"), f"{counters['received']:,}"),
+        (text("demo.stored"), f"{counters.get('stored', 0):,}"),
+        (text("demo.duplicate"), f"{counters.get('duplicate', 0):,}"),
+        (text("demo.quarantined"), f"{sum(counters['quarantined'].values()):,}"),
+        (text("demo.in_flight"), f"{picture.in_flight:,}"),
+        (text("demo.signals"), f"{picture.signals:,}"),
+    ]
+    rows += [(f"  {reason}", f"{count:,}") for reason, count in counters["quarantined"].items()]
+    return rows

@@ -1,0 +1,70 @@
+"""`lucheng ingest` where no service runs: the same log, pipeline and store, under the writer lock, in one thread."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lucheng.app import pipeline
+from lucheng.ingesting import DirectSink, FileTotals, Progress, ingest_file
+from lucheng.limits import clean_limits
+from lucheng.rooms import Rooms, open_rooms
+from lucheng.runner import Runner
+from lucheng.steps import Steps
+
+if TYPE_CHECKING:
+    from config.sections import Settings
+
+
+def offline_runner(rooms: Rooms) -> Runner:
+    """A runner over an open data folder that runs only when it is told to; recovered."""
+    directory = rooms.registry.directory()
+
+    def device_ids() -> list[str]:
+        rooms.registry.refresh(directory)
+        return directory.ids
+
+    steps = Steps(clean_limits(rooms.settings), rooms.series, rooms.signals, device_ids, rooms.clock)
+    runner = Runner(
+        pipeline(steps),
+        steps,
+        rooms.points_log,
+        rooms.series,
+        rooms.clock,
+        snapshot_every_rows=rooms.settings.series.snapshot_every_rows,
+        seal_delay_s=rooms.settings.series.seal_delay_s,
+        retention_days=rooms.settings.series.retention_days,
+    )
+    runner.recover()
+    return runner
+
+
+def ingest_offline(
+    data_dir: Path,
+    settings: Settings,
+    file: Path,
+    file_format: str,
+    *,
+    day: date | None = None,
+    progress: Progress | None = None,
+) -> FileTotals:
+    """Take a file in; see `lucheng.ingesting.ingest_file`. Work that an earlier stop left in the log comes first."""
+    with open_rooms(data_dir, settings, write=True) as rooms:
+        runner = offline_runner(rooms)
+        while runner.run_once():
+            pass
+        try:
+            return ingest_file(
+                file,
+                file_format,
+                sink=DirectSink(rooms.points_log, runner),
+                runner=runner,
+                registry=rooms.registry,
+                settings=settings,
+                clock=rooms.clock,
+                day=day,
+                progress=progress,
+            )
+        finally:
+            runner.snapshot()

@@ -1,0 +1,41 @@
+"""From an open data folder to its operations; the service and the command line both come through here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from console.operations import Operations
+from lucheng.rooms import DESK_FILE, REGISTRY_FILE, SECRET_KEY_FILE, Rooms
+
+
+def operations_of(
+    rooms: Rooms,
+    *,
+    on_registry_change: Callable[[], None] = lambda: None,
+    ingest: Callable[[str, str, str], dict[str, Any]] | None = None,
+    live: Callable[[], Mapping[str, float]] | None = None,
+) -> Operations:
+    """The operations over `rooms`.
+
+    Args:
+        rooms: an open data folder; changes need it open for writing.
+        on_registry_change: makes a change of the registry take effect in the running service.
+        ingest: takes a file in for the running service: (path, format, date or "") to its totals.
+        live: state of the running service by name.
+    """
+    return Operations(
+        registry=rooms.registry,
+        series=rooms.series,
+        audit=rooms.audit,
+        signals=rooms.signals,
+        points_log=rooms.points_log,
+        alarms_log=rooms.alarms_log,
+        settings=rooms.settings,
+        clock=rooms.clock,
+        key_file=rooms.data_dir / SECRET_KEY_FILE,
+        plain_files=(rooms.data_dir / REGISTRY_FILE, rooms.data_dir / DESK_FILE),
+        on_registry_change=on_registry_change,
+        ingest=ingest,
+        live=live,
+    )
