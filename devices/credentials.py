@@ -141,11 +141,14 @@ class Credentials:
             stored = _stored(connection, user, enabled_only=True)
         return stored is not None and password_matches(password, stored)
 
-    def renew_account(self, name: str) -> Credential:
-        """A new password for one of the service's own accounts (see `broker_files.SERVICE_ACCOUNTS`)."""
+    def renew_account(self, name: str, *, same_as: Credential | None = None) -> Credential:
+        """A new password for one of the service's own accounts (see `broker_files.SERVICE_ACCOUNTS`).
+
+        With `same_as` it is that credential's: for the accounts of one service on a broker that is given one password.
+        """
         if not _ACCOUNT.fullmatch(name):
             raise UsageError(f"{name[:80]!r} is not an account's name.", mend="Write 1 to 32 of a-z 0-9 and -.")
-        password = secrets.token_urlsafe(PASSWORD_BYTES)
+        password = secrets.token_urlsafe(PASSWORD_BYTES) if same_as is None else same_as.password
         with self._file.changing() as change:
             change.connection.execute("DELETE FROM account WHERE name = ?", (name,))
             change.connection.execute(

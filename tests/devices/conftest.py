@@ -29,7 +29,9 @@ def credentials(registry: Registry) -> Credentials:
 
 
 @pytest.fixture
-def start_broker(tmp_path: Path, registry: Registry) -> Iterator[Callable[[], tuple[Broker, BrokerFiles]]]:
+def start_broker(
+    tmp_path: Path, registry: Registry, request: pytest.FixtureRequest
+) -> Iterator[Callable[[], tuple[Broker, BrokerFiles]]]:
     """Start mosquitto with the registry's files as they are now."""
     if shutil.which("mosquitto") is None and not Path("/usr/sbin/mosquitto").exists():
         if os.environ.get("CI") == "true":
@@ -40,7 +42,7 @@ def start_broker(tmp_path: Path, registry: Registry) -> Iterator[Callable[[], tu
     def start() -> tuple[Broker, BrokerFiles]:
         files = BrokerFiles(registry.file, tmp_path / "broker")
         files.write()
-        broker = Broker(tmp_path / "broker")
+        broker = Broker(tmp_path / "broker", per_listener=getattr(request, "param", False))
         started.append(broker)
         broker.wait()
         return broker, files

@@ -74,16 +74,28 @@ class Listener:
 
 
 class Broker:
-    """mosquitto on a free loopback port with the files of a registry in `folder`."""
+    """mosquitto on a free loopback port with the files of a registry in `folder`.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where the files are.
+        per_listener: say who may enter per listener, as the shipped settings for a system's broker do.
+    """
+
+    def __init__(self, folder: Path, *, per_listener: bool = False) -> None:
         self.folder = folder
         self.pid_file = folder / "pid"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         user = pwd.getpwuid(os.geteuid()).pw_name
-        lines = [f"listener {self.port} 127.0.0.1", f"pid_file {self.pid_file}", f"user {user}", *conf_lines(folder)]
+        rules = [line for line in conf_lines(folder) if not (per_listener and line.startswith("per_listener"))]
+        lines = [
+            *(["per_listener_settings true"] if per_listener else []),
+            f"pid_file {self.pid_file}",
+            f"user {user}",
+            f"listener {self.port} 127.0.0.1",
+            *rules,
+        ]
         (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         self._log = (folder / "log").open("wb")

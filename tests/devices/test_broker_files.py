@@ -20,6 +20,7 @@ Start = Callable[[], tuple[Broker, BrokerFiles]]
 DENIED = ("connect", "Not authorized")
 
 
+@pytest.mark.parametrize("start_broker", [False, True], indirect=True, ids=["global", "per_listener"])
 def test_a_device_speaks_on_its_own_topics_alone(
     start_broker: Start, registry: Registry, credentials: Credentials
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_device_hears_its_own_commands_alone(
     assert device.next() == ("lucheng/v1/taxi/1/down/command", "yours")
 
 
+@pytest.mark.parametrize("start_broker", [False, True], indirect=True, ids=["global", "per_listener"])
 def test_nobody_takes_over_anothers_session(start_broker: Start, registry: Registry, credentials: Credentials) -> None:
     """S2: device A connects with B's client id, and with a last will on B's topic."""
     registry.add("taxi/1")
@@ -131,6 +133,7 @@ def test_without_a_credential_nobody_comes_in(
     broker.connected(one)
 
 
+@pytest.mark.parametrize("start_broker", [False, True], indirect=True, ids=["global", "per_listener"])
 @pytest.mark.parametrize("how", ["revoke", "disable", "delete", "rotate"])
 def test_ending_a_credential_ends_the_live_connection(
     start_broker: Start, registry: Registry, credentials: Credentials, how: str

@@ -82,6 +82,9 @@ def test_accounts_and_devices_cannot_be_mixed_up(registry: Registry, credentials
     again = credentials.renew_account("lucheng")
     assert not credentials.verify("lucheng", account.password)
     assert credentials.verify("lucheng", again.password)
+    alarms = credentials.renew_account("lucheng-alarms", same_as=again)
+    assert alarms.password == again.password
+    assert credentials.verify("lucheng-alarms", again.password)
     for name in ("taxi/1", "", "a:b", "a\nb", "Lucheng", "x" * 33, "+", "../a"):
         with pytest.raises(UsageError):
             credentials.renew_account(name)
