@@ -36,13 +36,13 @@ test-env: $(TEST_STAMP)
 	$(PYTHON) -m venv .venv
 
 $(RUN_STAMP): .venv/bin/python
-	$(PIP) install --require-hashes -r requirements/run.txt
 	$(PIP) install --require-hashes -r requirements/build.txt
+	$(PIP) install --require-hashes --no-build-isolation --use-pep517 -r requirements/run.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@rm -f .venv/.run-* && touch $@
 
 $(TEST_STAMP): $(RUN_STAMP)
-	$(PIP) install --require-hashes -r requirements/test.txt
+	$(PIP) install --require-hashes --no-build-isolation --use-pep517 -r requirements/test.txt
 	@rm -f .venv/.test-* && touch $@
 
 demo: env
