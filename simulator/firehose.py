@@ -75,14 +75,14 @@ class Plan:
         """Points in all messages."""
         return self.messages * POINTS_PER_MESSAGE[self.mode]
 
-    def span_ms(self) -> int:
-        """Device time from the first to the last point."""
-        return span_ms(self.mode, self.messages, self.devices)
 
-
-def span_ms(mode: str, messages: int, devices: int) -> int:
-    """Device time that so many messages cover."""
-    return -(-messages * POINTS_PER_MESSAGE[mode] // devices) * STEP_MS
+def span_ms(mode: str, messages: int, devices: int, gateways: int = 1) -> int:
+    """Device time that so many messages cover, at most."""
+    senders = gateways if mode == "records" else devices
+    points = -(-messages // senders) * POINTS_PER_MESSAGE[mode]
+    if mode == "records":
+        points = -(-points // max(1, devices // gateways))
+    return points * STEP_MS
 
 
 def _write_digits(target: Bytes, values: npt.NDArray[np.int64], width: int) -> None:
@@ -323,7 +323,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--client-id", default="lucheng-firehose")
     given = parser.parse_args(arguments)
     # A program of its own: the clock enters here.
-    start_ms = given.start_ms or time.time_ns() // 1_000_000 - span_ms(given.mode, given.messages, given.devices)
+    start_ms = given.start_ms or time.time_ns() // 1_000_000 - span_ms(
+        given.mode, given.messages, given.devices, given.gateways
+    )
     plan = Plan(given.mode, given.messages, given.devices, start_ms, given.first_number, given.gateways)
     try:
         hose = Firehose(given.broker, client_id=given.client_id, window=given.window)

@@ -31,7 +31,7 @@ _TAXI, _BIKE, _UNIT = 0, 1, 2
 #: From the measurements: taxis stand 29 % of the time; e-bikes ride at 17 to 23 km/h and hardly stop.
 _HABITS = [
     Habits((0.95, 0.15), 117.0, 0.45, 28.0),
-    Habits((0.50, 0.06), 25.0, 0.10, 12.0),
+    Habits((0.45, 0.06), 25.0, 0.10, 12.0),
     Habits((0.80, 0.15), 110.0, 0.20, 15.0),
 ]
 #: Receiver noise per axis (m): standing cabs whose receiver drifts step 4.5 m rms from fix to fix.
