@@ -69,8 +69,10 @@ check: test-env
 	$(BIN)/lint-imports
 	$(BIN)/python -m lucheng.reference --check
 
+# Every benchmark, or one: make bench BENCH=spine ARGS='--scale 10'
+BENCH ?= $(patsubst benchmarks/%.py,%,$(sort $(shell grep -l '^if __name__ == ' benchmarks/*.py)))
 bench: test-env mosquitto
-	$(BIN)/python -m benchmarks $(ARGS)
+	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m "benchmarks.$$name" $(ARGS) || exit 1; done
 
 soak: test-env mosquitto
 	$(BIN)/python -m pytest -m soak $(ARGS)
