@@ -14,7 +14,7 @@ import json
 import sqlite3
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +128,7 @@ class AuditLog:
             return
         try:
             self._connection = connect(path)
-            self._connection.text_factory = bytes
+            self._connection.text_factory = _raw_text
             migrate(self._connection, _MIGRATIONS, path)
             self._refuse_when_rows_are_missing(self._connection)
         except SchemaTooNew:
@@ -226,7 +226,7 @@ class AuditLog:
                     return Problem(place, "the signature does not hold", _MEND_BROKEN)
                 signed[checkpoint.number] = checkpoint
             with closing(connect(self._path, read_only=True)) as connection:
-                connection.text_factory = bytes
+                connection.text_factory = _raw_text
                 return self._verify_rows(connection, signed)
         except sqlite3.Error as error:
             return Problem(self._path.name, f"the file is damaged: {error}", _MEND_BROKEN)
@@ -262,7 +262,7 @@ class AuditLog:
     def _insert(self, connection: sqlite3.Connection, texts: tuple[bytes, ...]) -> tuple[int, bytes]:
         last = connection.execute(f"{_SELECT} ORDER BY n DESC LIMIT 1").fetchone()
         number, prev_hash = (0, _NO_HASH) if last is None else (last[0], last[9])
-        if number < self._last_number or (last is not None and _row_hash(*last[:9]) != prev_hash):
+        if number < self._last_number or (last is not None and not _holds(last)):
             raise AuditUnwritable(f"The last rows of {self._path} were changed or deleted.", mend=_MEND_BROKEN)
         number, time_ms = number + 1, self._clock.now_ms()
         row_hash = _row_hash(number, time_ms, *texts, prev_hash)
@@ -299,7 +299,7 @@ class AuditLog:
                     return self._bad(number, "is gone")
                 if row[8] != prev_hash:
                     return self._bad(number, "does not follow the row before it")
-                if row[9] != _row_hash(*row[:9]):
+                if not _holds(row):
                     return self._bad(number, "was changed")
                 if number in signed:
                     if signed[number].row_hash != row[9]:
@@ -344,6 +344,19 @@ def _row_hash(number: int, time_ms: int, *fields: bytes) -> bytes:
     for text in fields:
         parts += (_LENGTH.pack(len(text)), text)
     return hashlib.sha256(b"".join(parts)).digest()
+
+
+def _holds(row: Sequence[Any]) -> bool:
+    """Whether a row as it lies in the file is what was written; read with `_raw_text`. Damage may change types, too."""
+    try:
+        texts = [text.encode("utf-8", "surrogateescape") for text in row[2:8]]
+        return bool(row[9] == _row_hash(row[0], row[1], *texts, row[8]))
+    except (AttributeError, TypeError, UnicodeEncodeError, struct.error):
+        return False
+
+
+def _raw_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")  # any bytes, told from a BLOB, and back again as they were
 
 
 def _checked(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from model.codes import Word
 
 AUDIT_ACTIONS: dict[str, Word] = {
-    "read.track": Word("read the track of a device", "查阅设备轨迹"),
-    "read.fleet": Word("read the points of many devices", "查阅多台设备的定位"),
-    "read.latest": Word("read where devices are", "查阅设备当前位置"),
-    "read.numbers": Word("read a numeric series", "查阅数值序列"),
+    "series.track": Word("read the track of a device", "查阅设备轨迹"),
+    "series.fleet": Word("read the points of many devices", "查阅多台设备的定位"),
+    "series.latest": Word("read where devices are", "查阅设备当前位置"),
+    "series.numbers": Word("read a numeric series", "查阅数值序列"),
     "read.signals": Word("read signals", "查阅信号"),
-    "read.quarantine": Word("read quarantined data", "查阅隔离数据"),
+    "quarantine.list": Word("listed quarantined data", "列出隔离数据"),
+    "quarantine.show": Word("read a quarantined payload", "查阅隔离报文"),
     "read.audit": Word("read the audit", "查阅审计记录"),
     "read.refused": Word("was refused a read", "查阅被拒绝"),
     "audit.verify": Word("verified the audit", "校验审计链"),

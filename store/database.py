@@ -80,6 +80,9 @@ def connect(
     except sqlite3.DatabaseError as error:
         connection.close()
         raise translated(error, path) from error
+    except UnicodeDecodeError as error:  # SQLite's message quotes a damaged schema
+        connection.close()
+        raise translated(sqlite3.DatabaseError("malformed database schema"), path) from error
     return connection
 
 

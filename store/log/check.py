@@ -42,6 +42,7 @@ def check_log(
             with closing(connect(path, read_only=True)) as connection:
                 problems += _pages(connection, path, max_problems)
                 problems += _records(connection, path, max_problems, step_records)
+                problems += _consumers(connection, path)
                 problems += end_problems(connection, path, newest)
     except sqlite3.DatabaseError as error:
         problems.append(Problem(path.name, f"the file is damaged: {error}", MEND))
@@ -50,9 +51,9 @@ def check_log(
     return problems[:max_problems]
 
 
-def _gap(path: Path, first: int, last: int, rows: int) -> Problem:
+def _gap(path: Path, first: int, last: int, rows: int | None) -> Problem:
     """The report of records that were committed and are not there."""
-    return Problem(path.name, f"records {first} to {last} ({rows} rows) are gone", MEND)
+    return Problem(path.name, f"records {first} to {last} ({'unknown' if rows is None else rows} rows) are gone", MEND)
 
 
 def _pages(connection: sqlite3.Connection, path: Path, max_problems: int) -> list[Problem]:
@@ -63,17 +64,28 @@ def _pages(connection: sqlite3.Connection, path: Path, max_problems: int) -> lis
 def _records(connection: sqlite3.Connection, path: Path, max_problems: int, step_records: int) -> list[Problem]:
     problems: list[Problem] = []
     last, received = table.trimmed_to(connection)
+    sound = True  # the record before this one, so that `received` is what it stood at
     while len(problems) < max_problems:
         rows = list(table.rows_after(connection, last, step_records))
         if not rows:
             break
         for row in rows:
+            holds = row.holds()
             if row.position != last + 1 and row.position - 1 > table.trimmed_to(connection)[0]:
-                problems.append(_gap(path, last + 1, row.position - 1, row.received - row.rows - received))
-            if not row.holds():
+                gone = row.received - row.rows - received if holds and sound else None
+                problems.append(_gap(path, last + 1, row.position - 1, gone))
+            if not holds:
                 problems.append(Problem(f"{path.name} record {row.position}", "its checksum does not hold", MEND))
-            last, received = row.position, row.received
+            last, received, sound = row.position, row.received, holds
     return problems
+
+
+def _consumers(connection: sqlite3.Connection, path: Path) -> list[Problem]:
+    mend = "It starts again from what the log still has; nothing is lost by that."
+    return [
+        Problem(f"{path.name} consumer {name[:40]}", "its saved position is damaged", mend)
+        for name in table.consumers_of(connection)[1]
+    ]
 
 
 def end_problems(connection: sqlite3.Connection, path: Path, newest: tuple[int, int]) -> list[Problem]:

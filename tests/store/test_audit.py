@@ -38,7 +38,7 @@ def audit(path: Path) -> Iterator[AuditLog]:
 
 def fill(audit: AuditLog, count: int, start: int = 1) -> None:
     for number in range(start, start + count):
-        action = "read.track" if number % 2 else "read.latest"
+        action = "series.track" if number % 2 else "series.latest"
         detail = {"rows": number, "via": "socket"}
         assert audit.append(f"user{number % 3}", "cli", action, f"taxi/{number}", "patrol", detail) == number
 
@@ -70,7 +70,7 @@ def test_rows_come_back(audit: AuditLog) -> None:
     assert (first.who, first.role, first.action, first.target, first.purpose) == (
         "user1",
         "cli",
-        "read.track",
+        "series.track",
         "taxi/1",
         "patrol",
     )
@@ -80,8 +80,8 @@ def test_rows_come_back(audit: AuditLog) -> None:
     assert [row.number for row in audit.rows(newest_first=True, limit=2)] == [7, 6]
     assert [row.number for row in audit.rows(newest_first=True, after=6, limit=2)] == [5, 4]
     assert [row.number for row in audit.rows(who="user0")] == [3, 6]
-    assert [row.number for row in audit.rows(action="read.latest", after=2)] == [4, 6]
-    assert [row.number for row in audit.rows(who="user0", action="read.latest")] == [6]
+    assert [row.number for row in audit.rows(action="series.latest", after=2)] == [4, 6]
+    assert [row.number for row in audit.rows(who="user0", action="series.latest")] == [6]
     assert audit.rows(who="' OR 1=1 --") == []
     assert audit.last_number() == 7
     assert audit.verify() is None
@@ -112,13 +112,13 @@ def test_purpose_as_text() -> None:
     ("arguments", "reason"),
     [
         (("u", "cli", "read.everything", "t", "", {}), "no audit action"),
-        (("u" * 201, "cli", "read.track", "t", "", {}), "longer than 200"),
-        (("u", "r" * 201, "read.track", "t", "", {}), "longer than 200"),
-        (("u", "cli", "read.track", "t" * 1_001, "", {}), "longer than 1000"),
-        (("u", "cli", "read.track", "t", "p" * 601, {}), "longer than 600"),
-        (("u", "cli", "read.track", "t", "", {"x": "y" * 16_384}), "longer than 16384"),
-        (("u", "cli", "read.track", "t", "", {"x": object()}), "no JSON"),
-        (("u", "cli", "read.track", "t", "", {"x": float("nan")}), "no JSON"),
+        (("u" * 201, "cli", "series.track", "t", "", {}), "longer than 200"),
+        (("u", "r" * 201, "series.track", "t", "", {}), "longer than 200"),
+        (("u", "cli", "series.track", "t" * 1_001, "", {}), "longer than 1000"),
+        (("u", "cli", "series.track", "t", "p" * 601, {}), "longer than 600"),
+        (("u", "cli", "series.track", "t", "", {"x": "y" * 16_384}), "longer than 16384"),
+        (("u", "cli", "series.track", "t", "", {"x": object()}), "no JSON"),
+        (("u", "cli", "series.track", "t", "", {"x": float("nan")}), "no JSON"),
     ],
 )
 def test_what_is_not_audited(audit: AuditLog, arguments: tuple[Any, ...], reason: str) -> None:
@@ -131,7 +131,7 @@ def test_what_is_not_audited(audit: AuditLog, arguments: tuple[Any, ...], reason
 def test_texts_of_any_kind_are_kept_and_chained(audit: AuditLog) -> None:
     who = os.fsdecode(b"m\xfcller\n\x00\xff")  # a user name that is no UTF-8
     audit.append(
-        who, "值班员", "read.track", "taxi/'\";--", "case:李:\u202e", {"键": "值\u2028", "n": [1, None, True, 1.5]}
+        who, "值班员", "series.track", "taxi/'\";--", "case:李:\u202e", {"键": "值\u2028", "n": [1, None, True, 1.5]}
     )
     assert audit.verify() is None
     row = audit.rows()[0]
@@ -155,7 +155,7 @@ def test_several_processes_and_threads_make_one_chain(audit: AuditLog, path: Pat
     script = (
         "import sys; from pathlib import Path; from model.clock import SystemClock; from store.audit import AuditLog\n"
         "audit = AuditLog(Path(sys.argv[1]), clock=SystemClock(), checkpoint_rows=7)\n"
-        "for n in range(25): audit.append(sys.argv[2], 'cli', 'read.track', f'taxi/{n}', 'test', {})\n"
+        "for n in range(25): audit.append(sys.argv[2], 'cli', 'series.track', f'taxi/{n}', 'test', {})\n"
         "audit.close()\n"
     )
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
@@ -163,7 +163,7 @@ def test_several_processes_and_threads_make_one_chain(audit: AuditLog, path: Pat
 
     def append(name: str) -> None:
         for number in range(25):
-            audit.append(name, "cli", "read.track", f"taxi/{number}", "test", {})
+            audit.append(name, "cli", "series.track", f"taxi/{number}", "test", {})
 
     threads = [threading.Thread(target=append, args=(f"t{n}",)) for n in range(2)]
     for thread in threads:
@@ -213,7 +213,7 @@ def test_a_file_that_may_only_be_read(path: Path) -> None:
     path.parent.chmod(0o500)
     try:
         with pytest.raises(AuditUnwritable):
-            AuditLog(path, clock=FakeClock()).append("u", "cli", "read.track", "taxi/1", "test", {})
+            AuditLog(path, clock=FakeClock()).append("u", "cli", "series.track", "taxi/1", "test", {})
     finally:
         path.parent.chmod(0o700)
 
@@ -228,7 +228,7 @@ def test_a_disk_that_fails_is_final(path: Path) -> None:
         "from store.audit import AuditLog\n"
         "audit = AuditLog(Path(sys.argv[1]), clock=SystemClock())\n"
         "def append():\n"
-        "    try: print(audit.append('u', 'cli', 'read.track', 'taxi/1', 'test', {}))\n"
+        "    try: print(audit.append('u', 'cli', 'series.track', 'taxi/1', 'test', {}))\n"
         "    except AuditUnwritable: print('refused')\n"
         "append()\n"
         "limits = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
@@ -253,11 +253,11 @@ def test_read_only_closed_and_newer(path: Path) -> None:
     with closing(AuditLog(path, clock=FakeClock(), read_only=True)) as reader:
         assert reader.last_number() == 1
         with pytest.raises(AuditUnwritable, match="reading only"):
-            reader.append("u", "cli", "read.track", "t", "", {})
+            reader.append("u", "cli", "series.track", "t", "", {})
     audit.close()
     audit.close()
     with pytest.raises(AuditUnwritable, match="closed"):
-        audit.append("u", "cli", "read.track", "t", "", {})
+        audit.append("u", "cli", "series.track", "t", "", {})
     change(path, "PRAGMA user_version = 99")
     with pytest.raises(SchemaTooNew):
         AuditLog(path, clock=FakeClock())
@@ -271,12 +271,11 @@ def test_read_only_closed_and_newer(path: Path) -> None:
 def rewrite_chain(path: Path, first: int) -> None:
     """Edit row `first` and make every later hash fit again, as somebody who knows the format would."""
     with closing(connect(path)) as connection:
-        connection.text_factory = bytes
         connection.execute("UPDATE audit SET who = 'nobody' WHERE n = ?", (first,))
         rows = connection.execute("SELECT * FROM audit WHERE n >= ? ORDER BY n", (first,)).fetchall()
         prev_hash = rows[0][8]
         for row in rows:
-            row_hash = _row_hash(*row[:8], prev_hash)
+            row_hash = _row_hash(*row[:2], *(text.encode() for text in row[2:8]), prev_hash)
             connection.execute("UPDATE audit SET prev_hash = ?, hash = ? WHERE n = ?", (prev_hash, row_hash, row[0]))
             prev_hash = row_hash
 
@@ -353,7 +352,7 @@ def test_appending_fails_closed_when_the_last_rows_change_meanwhile(audit: Audit
     fill(audit, 4)
     change(path, tamper)
     with pytest.raises(AuditUnwritable, match="changed or deleted"):
-        audit.append("u", "cli", "read.track", "t", "", {})
+        audit.append("u", "cli", "series.track", "t", "", {})
 
 
 def test_checkpoints_that_were_tampered_with(path: Path) -> None:
