@@ -1,0 +1,159 @@
+"""Asking the operations: of a running service over its Unix socket, or in this process.
+
+Both clients have the same two calls, so the command line does not know which one it has. The remote
+one is the standard library's HTTP client on a Unix socket (httpx would cost 0.2 s at every start);
+neither imports the HTTP server. Errors arrive as the same classes that the operation raised.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote, urlencode
+
+from console.routes import ROUTE_BY_NAME, Route
+from console.socket_path import connected
+from model.errors import LuchengError, TryAgain
+
+if TYPE_CHECKING:
+    from console.operations import Caller, Operations
+
+DEFAULT_CONNECT_TIMEOUT_S = 2.0
+#: Longer than the service's own `api.request_timeout_s`, so that its answer wins.
+DEFAULT_ANSWER_TIMEOUT_S = 3_700.0
+_PIECE_BYTES = 1 << 18
+
+
+class Client(Protocol):
+    """What the command line asks through."""
+
+    def call(self, operation: str, /, **arguments: Any) -> Any:
+        """Run an operation of `console.routes.ROUTES`; return its JSON-ready answer.
+
+        Raises LuchengError as the operation does, TryAgain when the service went away.
+        """
+        ...
+
+    def track(self, **arguments: Any) -> Iterator[bytes]:
+        """The operation `track` as pieces of one JSON object, made as they are read."""
+        ...
+
+
+class LocalClient:
+    """Runs operations in this process, as `caller`."""
+
+    def __init__(self, operations: Operations, caller: Caller) -> None:
+        self._operations = operations
+        self._caller = caller
+
+    def call(self, operation: str, /, **arguments: Any) -> Any:
+        return getattr(self._operations, ROUTE_BY_NAME[operation].name)(self._caller, **arguments)
+
+    def track(self, **arguments: Any) -> Iterator[bytes]:
+        return self._operations.track(self._caller, **arguments).json_pieces()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, connect_timeout_s: float, answer_timeout_s: float) -> None:
+        super().__init__("localhost", timeout=answer_timeout_s)
+        self._path = path
+        self._connect_timeout_s = connect_timeout_s
+
+    def connect(self) -> None:
+        made: socket.socket = connected(self._path, self._connect_timeout_s)
+        made.settimeout(self.timeout)
+        self.sock = made
+
+
+class RemoteClient:
+    """Asks the service that listens on `socket_path`."""
+
+    def __init__(
+        self,
+        socket_path: Path,
+        *,
+        connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S,
+        answer_timeout_s: float = DEFAULT_ANSWER_TIMEOUT_S,
+    ) -> None:
+        self._path = socket_path
+        self._connect_timeout_s = connect_timeout_s
+        self._answer_timeout_s = answer_timeout_s
+
+    def call(self, operation: str, /, **arguments: Any) -> Any:
+        return json.loads(b"".join(self._pieces(ROUTE_BY_NAME[operation], arguments)))
+
+    def track(self, **arguments: Any) -> Iterator[bytes]:
+        pieces = self._pieces(ROUTE_BY_NAME["track"], arguments)
+        first = next(pieces, b"")  # an error is raised here, before anything is printed
+        return _chained(first, pieces)
+
+    def metrics(self) -> str:
+        """The service's metrics in Prometheus' text format."""
+        return b"".join(self._pieces(Route("metrics", "GET", "/metrics"), {})).decode()
+
+    def _pieces(self, route: Route, arguments: dict[str, Any]) -> Iterator[bytes]:
+        path, body, kind = _request(route, arguments)
+        connection = _UnixConnection(self._path, self._connect_timeout_s, self._answer_timeout_s)
+        try:
+            connection.request(route.verb, path, body=body, headers={"Content-Type": kind} if body is not None else {})
+            response = connection.getresponse()
+            if response.status != 200:  # every operation answers 200 or an error
+                raise _error(response.status, response.read())
+            while piece := response.read(_PIECE_BYTES):
+                yield piece
+        except (OSError, http.client.HTTPException) as error:
+            raise TryAgain(
+                f"The service on {self._path.name} broke off: {type(error).__name__}.",
+                mend="Try again; if it stays so, see its log.",
+            ) from error
+        finally:
+            connection.close()
+
+
+def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def _request(route: Route, arguments: dict[str, Any]) -> tuple[str, bytes | None, str]:
+    """Path with query, body and content type."""
+    left = {key: value for key, value in arguments.items() if value is not None}
+    path = route.path
+    for key in list(left):
+        for form in ("{" + key + "}", "{" + key + ":path}"):
+            if form in path:
+                path = path.replace(form, quote(str(left.pop(key)), safe="/"))
+                break
+    body: bytes | None = None
+    kind = "application/json"
+    if route.raw:
+        body, kind = left.pop(route.raw), "application/octet-stream"
+    elif route.verb == "POST":
+        body, left = json.dumps(left).encode(), {}
+    if left:
+        pairs = {key: str(value).lower() if isinstance(value, bool) else value for key, value in left.items()}
+        path += "?" + urlencode(pairs, doseq=True)
+    return path, body, kind
+
+
+def _errors(base: type[LuchengError]) -> dict[str, type[LuchengError]]:
+    found = {base.code: base}
+    for child in base.__subclasses__():
+        found.update(_errors(child))
+    return found
+
+
+def _error(status: int, body: bytes) -> LuchengError:
+    """The error the service answered with, as its own class again."""
+    try:
+        told = json.loads(body)
+        kind = _errors(LuchengError).get(told["error"], LuchengError)
+        return kind(told["message"], mend=told["mend"])
+    except (ValueError, KeyError, TypeError):
+        if status in (408, 429, 503):
+            return TryAgain(f"The service is busy (HTTP {status}).", mend="Try again in a moment.")
+        return LuchengError(f"The service answered HTTP {status}.", mend="See its log.")

@@ -1,0 +1,356 @@
+"""Everything that can be asked of lucheng, in one place: the command line and the API both call this.
+
+Invariants: every change and every read of what devices sent is audited before it is done or given
+out, under the caller's name and purpose; when the audit cannot be written, nothing is read and
+nothing changes. A series is read with a typed `Grant` alone. An e-bike's place is given out only
+under the rule of `console.ebikes`. Answers are JSON-ready values; nothing here knows HTTP, a
+terminal or a path outside the data folder.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from console.device_operations import DEFAULT_LIST_ROWS, Caller, DeviceOperations
+from console.ebikes import is_ebike, shows_ebikes
+from console.kept_rows import (
+    audit_row,
+    check_limit,
+    hidden_place,
+    problem_rows,
+    quarantine_row,
+    raw_text,
+    signal_row,
+)
+from console.store_checks import check_file
+from console.track_rows import FIRST_MS, LAST_MS, places, track_json
+from devices.directory import KIND_CODE, Directory
+from model.batch import PointBatch
+from model.codes import ALARM_BY_NAME, Reason
+from model.device import Kind, check_device_id
+from model.errors import AuditUnwritable, Refused, TryAgain, UsageError
+from model.grant import Grant, Purpose
+from model.seams import Problem
+from store.audit import purpose_text
+
+if TYPE_CHECKING:
+    from config.sections import Settings
+    from devices.registry import Registry
+    from model.clock import Clock
+    from store.audit import AuditLog
+    from store.log.local import LocalLog
+    from store.series.embedded import EmbeddedSeries
+    from store.signals import Signals
+
+__all__ = ["Caller", "Operations", "Track"]
+
+#: Devices named in one `where`; more is asked without names.
+DEFAULT_MAX_NAMED_DEVICES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A device's points in a window."""
+
+    device: str
+    points: PointBatch
+
+    def json_pieces(self) -> Iterator[bytes]:
+        """One JSON object, in pieces."""
+        return track_json(self.device, self.points)
+
+
+class Operations(DeviceOperations):
+    """The operations of one open data folder; safe to call from several threads.
+
+    Args:
+        registry, series, audit, signals: the stores.
+        points_log, alarms_log: the two logs.
+        settings: defaults and limits.
+        clock: source of time.
+        key_file: key of sealed secrets.
+        plain_files: SQLite files that `store_check` looks at besides the logs, the series and the audit.
+        on_registry_change: called after every change of the registry, so that it takes effect at once.
+        ingest: takes a file in: (path, format, date or "") to its totals; None where nothing can.
+        live: state of the running service by name, for `status` and the metrics.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        series: EmbeddedSeries,
+        audit: AuditLog,
+        signals: Signals,
+        points_log: LocalLog,
+        alarms_log: LocalLog,
+        settings: Settings,
+        clock: Clock,
+        key_file: Path,
+        plain_files: Sequence[Path] = (),
+        on_registry_change: Callable[[], None] = lambda: None,
+        ingest: Callable[[str, str, str], dict[str, Any]] | None = None,
+        live: Callable[[], Mapping[str, float]] | None = None,
+    ) -> None:
+        super().__init__(
+            registry=registry,
+            audit=audit,
+            settings=settings,
+            key_file=key_file,
+            on_registry_change=on_registry_change,
+        )
+        self._series = series
+        self._chain = audit
+        self._signals = signals
+        self._points_log = points_log
+        self._alarms_log = alarms_log
+        self._clock = clock
+        self._plain_files = tuple(plain_files)
+        self._ingest_file = ingest
+        self._live = live
+        self._directory: Directory | None = None
+        self._directory_lock = threading.Lock()
+
+    # -- points -------------------------------------------------------------------------------
+
+    def track(self, caller: Caller, device: str, from_ms: int, to_ms: int, purpose: str | None = None) -> Track:
+        """Points of one device with from_ms <= time < to_ms.
+
+        Raises NotFound, UsageError (the window), Refused (an e-bike without a reason, too many points).
+        """
+        check_device_id(device)
+        why = self._purpose(purpose)
+        if not FIRST_MS <= from_ms < to_ms <= LAST_MS:
+            raise UsageError("The window is empty or out of range.", mend="Give --from before --to, years 1 to 9999.")
+        self._allow_ebikes([device], why, caller)
+        known = self._registry.get(device)
+        grant = Grant(caller.who, caller.role, why, frozenset([device]), from_ms, to_ms)
+        points = self._series.track(grant, device, known.slot, from_ms, to_ms)
+        limit = self._settings.api.max_answer_points
+        if len(points) > limit:
+            raise Refused(
+                f"The track has {len(points)} points, more than {limit}.",
+                mend="Ask for a shorter window, or raise api.max_answer_points.",
+            )
+        return Track(device, points)
+
+    def where(
+        self, caller: Caller, devices: list[str] | None = None, purpose: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The newest place of each device, or of those named; e-bikes under their rule alone.
+
+        Devices without any point are absent. Raises NotFound for a name that is not registered.
+        """
+        why = self._purpose(purpose)
+        directory = self._current_directory()
+        if devices is None:
+            grant = Grant(caller.who, caller.role, why, None, FIRST_MS, LAST_MS)
+            batch = self._series.latest(grant, None)
+            batch = batch.take(self._listed(batch.slot, directory))
+        else:
+            names = list(dict.fromkeys(devices))
+            slots = self._named(names, why, caller)
+            grant = Grant(caller.who, caller.role, why, frozenset(names), FIRST_MS, LAST_MS)
+            batch = self._series.latest(grant, slots, devices=names)
+        return places(batch, [directory.ids[slot] for slot in batch.slot.tolist()])
+
+    def _listed(self, slots: npt.NDArray[np.int32], directory: Directory) -> npt.NDArray[np.bool_]:
+        """Which slots may be in a list of all: no e-bike, and none whose device was deleted."""
+        shown: npt.NDArray[np.bool_] = directory.kind_of_slot[slots] != KIND_CODE[Kind.EBIKE]
+        off = shown & ~directory.enabled[slots]
+        for row in np.flatnonzero(off).tolist():
+            slot = int(slots[row])
+            shown[row] = directory.slot(directory.ids[slot]) == slot
+        return shown
+
+    def _named(self, devices: list[str], why: Purpose, caller: Caller) -> npt.NDArray[np.int32]:
+        if len(devices) > DEFAULT_MAX_NAMED_DEVICES:
+            raise UsageError(
+                f"{len(devices)} devices are named.", mend=f"Name {DEFAULT_MAX_NAMED_DEVICES} at most, or none for all."
+            )
+        for device in devices:
+            check_device_id(device)
+        self._allow_ebikes(devices, why, caller)
+        return np.array([self._registry.get(device).slot for device in devices], np.int32)
+
+    def _allow_ebikes(self, devices: list[str], why: Purpose, caller: Caller) -> None:
+        bikes = [device for device in devices if is_ebike(device)]
+        if bikes and not shows_ebikes(why):
+            self._note(caller, "read.refused", bikes[0], purpose_text(why))
+            raise Refused(
+                f"The place of {bikes[0]} is its owner's.",
+                mend="Give the owner's request or the work order: --purpose subject_request:REF or maintenance:REF.",
+            )
+
+    def _current_directory(self) -> Directory:
+        with self._directory_lock:
+            if self._directory is None:
+                self._directory = self._registry.directory()
+            else:
+                self._registry.refresh(self._directory)
+            return self._directory
+
+    def _purpose(self, given: str | None) -> Purpose:
+        return Purpose.parse(given or self._settings.trust.cli_purpose)
+
+    def _everything(self, caller: Caller, purpose: str | None) -> Grant:
+        return Grant(caller.who, caller.role, self._purpose(purpose), None, FIRST_MS, LAST_MS)
+
+    # -- quarantine and signals ---------------------------------------------------------------
+
+    def quarantine_list(
+        self,
+        caller: Caller,
+        reason: str = "",
+        before: int | None = None,
+        limit: int = DEFAULT_LIST_ROWS,
+        purpose: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """What was quarantined, the newest first, without the payloads; `before` continues a list."""
+        check_limit(limit)
+        wanted: Reason | None = None
+        if reason:
+            wanted = Reason.__members__.get(reason.upper())
+            if wanted is None:
+                raise UsageError(
+                    f"{reason[:40]!r} is no reason.",
+                    mend="Use one of " + ", ".join(one.name.lower() for one in Reason) + ".",
+                )
+        found = self._series.quarantine_list(
+            self._everything(caller, purpose), reason=wanted, before_id=before, limit=limit
+        )
+        return [quarantine_row(row) for row in found]
+
+    def quarantine_show(self, caller: Caller, number: int, purpose: str | None = None) -> dict[str, Any]:
+        """One entry with its payload; an e-bike's payload, which may hold its place, under the e-bikes' rule alone."""
+        grant = self._everything(caller, purpose)
+        found = self._series.quarantine_show(grant, number)
+        row = quarantine_row(found)
+        if is_ebike(found.entry.device) and not shows_ebikes(grant.purpose):
+            return {**row, "raw": None, "withheld": True}
+        return {**row, **raw_text(found.entry.raw), "withheld": False}
+
+    def signal_list(
+        self,
+        caller: Caller,
+        device: str = "",
+        kind: str = "",
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        before: int | None = None,
+        limit: int = DEFAULT_LIST_ROWS,
+        purpose: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Signals, the newest first; those of e-bikes say the jurisdiction and no place."""
+        check_limit(limit)
+        if device:
+            check_device_id(device)
+        if kind and kind not in ALARM_BY_NAME:
+            raise UsageError(f"{kind[:40]!r} is no kind of alarm.", mend="Use one of " + ", ".join(ALARM_BY_NAME) + ".")
+        found = self._signals.list(
+            self._everything(caller, purpose),
+            device=device or None,
+            kind=kind or None,
+            from_ms=from_ms,
+            to_ms=to_ms,
+            after=before or 0,
+            limit=limit,
+            newest_first=True,
+        )
+        rows = [signal_row(kept) for kept in found]
+        if any(is_ebike(row["device"]) and row["lat"] is not None for row in rows):
+            from devices.areas import Areas  # noqa: PLC0415 shapely costs 0.2 s
+
+            index = Areas(self._registry.file).index()
+            rows = [hidden_place(row, index.leaf_of) if is_ebike(row["device"]) else row for row in rows]
+        return rows
+
+    # -- audit, stores, service ---------------------------------------------------------------
+
+    def audit_list(
+        self, caller: Caller, before: int | None = None, limit: int = DEFAULT_LIST_ROWS
+    ) -> list[dict[str, Any]]:
+        """Rows of the audit, the newest first; reading it is audited too."""
+        check_limit(limit)
+        self._note(caller, "read.audit")
+        return [audit_row(row) for row in self._chain.rows(after=before or 0, limit=limit, newest_first=True)]
+
+    def audit_verify(self, caller: Caller) -> dict[str, Any]:
+        """Whether the chain holds, and the first bad row. A chain too damaged to be written to is reported all the same."""
+        unwritable: list[Problem] = []
+        try:
+            self._note(caller, "audit.verify")
+        except AuditUnwritable as error:
+            unwritable = [Problem("audit.db", error.message, error.mend)]
+        bad = self._chain.verify()
+        problems = [bad] if bad is not None else unwritable
+        return {"ok": not problems, "rows": self._chain.last_number(), "problems": problem_rows(problems)}
+
+    def store_check(self, caller: Caller) -> dict[str, Any]:
+        """Read every store and report what does not hold. Changes nothing."""
+        self._note(caller, "store.check")
+        bad = self._chain.verify()
+        problems = [bad] if bad is not None else []
+        for store in (self._points_log, self._alarms_log, self._series):
+            problems += store.check()
+        for path in self._plain_files:
+            problems += check_file(path)
+        return {"ok": not problems, "problems": problem_rows(problems)}
+
+    def about(self, caller: Caller) -> dict[str, Any]:
+        """What a client has to know before it asks: the city's time zone."""
+        del caller
+        return {"time_zone": self._settings.city.time_zone, "city": self._settings.city.name}
+
+    def status(self, caller: Caller) -> dict[str, Any]:
+        """The counters of the invariant and the state of the stores; holds nothing of any device."""
+        del caller
+        totals = self._series.totals()
+        received = self._points_log.received_rows()
+        quarantined = sum(totals.quarantined.values())
+        return {
+            "received": received,
+            "stored": totals.stored,
+            "duplicate": totals.duplicate,
+            "quarantined": {reason.name.lower(): rows for reason, rows in sorted(totals.quarantined.items())},
+            "in_flight": received - totals.stored - totals.duplicate - quarantined - totals.gauges.get("expired", 0),
+            "counters": dict(sorted(totals.gauges.items())),
+            "log_position": {"points": self._points_log.last_position(), "alarms": self._alarms_log.last_position()},
+            "stored_position": totals.position,
+            "devices": {kind.value: count for kind in Kind if (count := self._registry.count(kind=kind))},
+            "signals": self._signals.count(),
+            "live": dict(self._live()) if self._live is not None else {},
+        }
+
+    def metric_values(self) -> dict[str, float | Mapping[str, float]]:
+        """Values of `console.metrics.METRICS`."""
+        now = self.status(Caller("metrics", "service", "process"))
+        return {
+            "points_received": now["received"],
+            "points_stored": now["stored"],
+            "points_duplicate": now["duplicate"],
+            "points_quarantined": now["quarantined"],
+            "points_in_flight": now["in_flight"],
+            "counted": now["counters"],
+            "log_position": now["log_position"],
+            "log_consumed": now["stored_position"],
+            "devices": now["devices"],
+            "signals": now["signals"],
+            "live": now["live"],
+        }
+
+    def ingest(self, caller: Caller, path: str, file_format: str, day: str = "") -> dict[str, Any]:
+        """Take a file in through the running service. `path` is absolute; the service has to be able to read it."""
+        if self._ingest_file is None:
+            raise TryAgain("No service runs here that could take a file in.", mend="Use `lucheng ingest`.")
+        if not Path(path).is_absolute():
+            raise UsageError("The path is not absolute.", mend="Give the whole path.")
+        self._note(caller, "ingest.file", Path(path).name[:200], format=file_format[:40])
+        return self._ingest_file(path, file_format, day)

@@ -1,0 +1,56 @@
+"""The one table of what can be asked: name of the operation, verb, path.
+
+The server builds its routes from it and the client its requests, so they cannot drift apart. A name
+is the method of `console.operations.Operations` that answers. It imports nothing heavy: the command
+line reads it at every start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation.
+
+    Attributes:
+        name: method of `Operations`.
+        verb: GET for what changes nothing (arguments in the query), POST for a change (in a JSON body).
+        path: arguments in braces stand in the path; a device id holds one `/`.
+        raw: the argument that is the body itself (a file), or "".
+        slow: takes as long as the data is large; the time-out for answers does not hold.
+    """
+
+    name: str
+    verb: Literal["GET", "POST"]
+    path: str
+    raw: str = ""
+    slow: bool = False
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("about", "GET", "/v1/about"),
+    Route("status", "GET", "/v1/status"),
+    Route("where", "GET", "/v1/where"),
+    Route("track", "GET", "/v1/track"),
+    Route("quarantine_list", "GET", "/v1/quarantine"),
+    Route("quarantine_show", "GET", "/v1/quarantine/{number}"),
+    Route("signal_list", "GET", "/v1/signals"),
+    Route("audit_list", "GET", "/v1/audit"),
+    Route("audit_verify", "GET", "/v1/audit/verify", slow=True),
+    Route("store_check", "GET", "/v1/store/check", slow=True),
+    Route("ingest", "POST", "/v1/ingest", slow=True),
+    Route("device_list", "GET", "/v1/devices"),
+    Route("device_add", "POST", "/v1/devices"),
+    Route("device_import", "POST", "/v1/import/devices", raw="data", slow=True),
+    Route("site_list", "GET", "/v1/sites"),
+    Route("site_add", "POST", "/v1/sites"),
+    Route("jurisdiction_import", "POST", "/v1/import/jurisdictions", raw="data", slow=True),
+    Route("device_enable", "POST", "/v1/devices/{device:path}/enable"),
+    Route("device_disable", "POST", "/v1/devices/{device:path}/disable"),
+    Route("device_credentials", "POST", "/v1/devices/{device:path}/credentials"),
+    Route("device_show", "GET", "/v1/devices/{device:path}"),
+)
+ROUTE_BY_NAME = {route.name: route for route in ROUTES}

@@ -1,0 +1,64 @@
+"""The command `lucheng`: every command in one list, in the groups of `--help`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import lucheng.cli.device_commands as devices
+import lucheng.cli.keep_commands as keep
+import lucheng.cli.read_commands as read
+import lucheng.cli.service_commands as service
+from lucheng.cli.frame import Config, Data, command, group, place
+from lucheng.cli.texts import text
+
+app = group("app", name="lucheng", context_settings={"help_option_names": ["-h", "--help"]})
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 Typer calls it with the flag
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415 needed for this alone
+
+        typer.echo(version("lucheng"))
+        raise typer.Exit
+
+
+@app.callback()
+def lucheng(
+    context: typer.Context,
+    *,
+    data: Data = None,
+    config: Config = None,
+    _show_version: Annotated[
+        bool, typer.Option("--version", help=text("opt.version"), callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    here = place(context)
+    here.data, here.config = data, config
+
+
+for name, function, panel in (
+    ("run", service.run, "panel.service"),
+    ("demo", service.demo, "panel.service"),
+    ("ingest", service.ingest, "panel.service"),
+    ("publish", service.publish, "panel.service"),
+    ("track", read.track, "panel.read"),
+    ("where", read.where, "panel.read"),
+    ("status", read.status, "panel.read"),
+    ("doctor", service.doctor, "panel.keep"),
+):
+    app.command(name, help=text(name), rich_help_panel=text(panel))(command(function))
+
+for name, sub, panel in (
+    ("quarantine", read.quarantine, "panel.read"),
+    ("signal", read.signal, "panel.read"),
+    ("device", devices.device, "panel.devices"),
+    ("site", devices.site, "panel.devices"),
+    ("jurisdiction", devices.jurisdiction, "panel.devices"),
+    ("broker", devices.broker, "panel.devices"),
+    ("audit", read.audit, "panel.keep"),
+    ("store", keep.store, "panel.keep"),
+    ("config", keep.config, "panel.keep"),
+):
+    app.add_typer(sub, name=name, rich_help_panel=text(panel))
