@@ -29,12 +29,13 @@ def count_gaps(step: Step, state: State, limits: CleanLimits) -> None:
         return
     slot, seq = step.slot, step.batch.seq.take(step.row)
     chained = seq >= 0
-    if step.chain is not None:
-        chained &= step.chain
+    if not step.calm:
+        if step.chain is not None:
+            chained &= step.chain
         # Of the newest time, but counted before it: no new run.
         chained &= (step.time_ms > state.newest_ms.take(slot)) | (seq >= state.seq.take(slot))
     aside = (seq >= 0) & ~chained
-    if chained.all():
+    if step.calm and chained.all():
         missing = _advance(state, limits, slot, seq)
     else:
         by = np.flatnonzero(chained)

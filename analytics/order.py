@@ -43,7 +43,7 @@ class _Sorted:
 
 
 def order(step: Step, state: State) -> None:
-    """Fill `row`, `slot`, `time_ms`, `identity`, `mark`, `chain`, `unsure` and `duplicate_rows` of the step."""
+    """Fill `row`, `slot`, `time_ms`, `identity`, `mark`, `chain`, `calm`, `unsure` and `duplicate_rows` of the step."""
     batch = step.batch
     trusted = None if step.reason is None else np.flatnonzero(step.reason == 0)
     rows = len(batch) if trusted is None else len(trusted)
@@ -63,6 +63,7 @@ def order(step: Step, state: State) -> None:
     if rough is None:
         _append(state, done.slot, done.time_ms, ids, starts, lasts)
         return
+    step.calm = False
     of_rough = np.repeat(rough, lasts - starts + 1)
     calm = np.flatnonzero(~of_rough)
     if len(calm):

@@ -65,6 +65,7 @@ class Step:
         slot, time_ms, identity: their columns, in that order.
         mark: their marks.
         chain: which of them follow each other in time as they came (not late, clock not ahead); None: all.
+        calm: every row is simply newer than all of its device before it: no ties, nothing late or ahead.
         unsure: positions in `row` which the store must answer.
         duplicate: rows found to be duplicates.
         duplicate_rows: their rows in the batch.
@@ -82,6 +83,7 @@ class Step:
     identity: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     mark: npt.NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
     chain: Bools | None = None
+    calm: bool = True
     unsure: Rows = field(default_factory=lambda: np.zeros(0, np.intp))
     duplicate_rows: Rows = field(default_factory=lambda: np.zeros(0, np.intp))
     risen: Risen = field(default_factory=Risen.none)

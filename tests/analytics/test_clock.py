@@ -163,7 +163,7 @@ def test_each_device_has_its_own_clock(keeper: Keeper) -> None:
     ]
     seed = 7
     print("seed", seed)
-    np.random.default_rng(seed).shuffle(rows)  # type: ignore[arg-type]
+    np.random.default_rng(seed).shuffle(rows)
     keeper.feed(batch(sorted(rows, key=lambda row: row["received_ms"])))
     slots, offsets = clock_offsets(keeper.state, keeper.limits)
     assert dict(zip(slots.tolist(), offsets.tolist(), strict=True)) == {1: 8 * HOUR_MS, 2: -HOUR_MS}
