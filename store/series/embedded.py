@@ -184,12 +184,17 @@ class EmbeddedSeries(SeriesFile):
         with self._writing():
             if self._open.day is not None and self._open.day < day:
                 self._flush(MIN_HOUR)
-            renew_newest(self._connection, self._newest, day)
-            with transaction(self._connection):
-                number_store.retain(self._connection, day)
-                self._ledger.forget_quarantine(day * DAY_MS)
-            self._lookup.clear()
-            return sum(delete_before(self._connection, self._ledger, day))
+            # moving rows between levels may leave old bytes in free pages; retention overwrites what it deletes
+            self._connection.execute("PRAGMA secure_delete=ON")
+            try:
+                renew_newest(self._connection, self._newest, day)
+                with transaction(self._connection):
+                    number_store.retain(self._connection, day)
+                    self._ledger.forget_quarantine(day * DAY_MS)
+                self._lookup.clear()
+                return sum(delete_before(self._connection, self._ledger, day))
+            finally:
+                self._connection.execute("PRAGMA secure_delete=OFF")
 
     def make_durable(self) -> int:
         """Force everything committed to the disk; return the log position up to which the log may be trimmed."""

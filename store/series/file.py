@@ -20,8 +20,10 @@ from store.ledger import LEDGER_SCHEMA
 from store.series.check import check as check_file
 from store.series.schema import MIGRATIONS, checksum, text_key, verified
 
-#: 64 MiB of 4 KiB pages: level-0 pages are written, merged and used again mostly within it.
-DEFAULT_CHECKPOINT_PAGES = 16_384
+#: Blobs here are 1 KiB to 1 MiB: a larger page means fewer writes and fuller leaves.
+PAGE_BYTES = 16_384
+#: 64 MiB: level-0 pages are written, merged and used again mostly within it.
+DEFAULT_CHECKPOINT_PAGES = 4_096
 #: How long `make_durable` waits for readers before it syncs the write-ahead log instead.
 DURABLE_WAIT_MS = 50
 
@@ -36,7 +38,14 @@ class SeriesFile:
         self._read_only = read_only
         self._lock = threading.RLock()
         self._closed = False
-        self._connection = connect(path, durable=False, read_only=read_only, checkpoint_pages=checkpoint_pages)
+        self._connection = connect(
+            path,
+            durable=False,
+            read_only=read_only,
+            checkpoint_pages=checkpoint_pages,
+            page_bytes=PAGE_BYTES,
+            keep_freed=True,
+        )
         with self._closing_on_error():
             version = schema_version(self._connection)
             if read_only and version == 0:

@@ -17,7 +17,7 @@ from store.series.read import Window, chunks_of_hour, chunks_of_slot, decode_chu
 from store.series.rows import HOUR_MS, IDENTITY_NAMES, MAX_HOUR, MIN_HOUR, PART_BITS, Rows
 from store.series.schema import key_parts, part_slots
 
-DEFAULT_MAX_LOOKUP_KEYS = 1_000_000
+DEFAULT_MAX_LOOKUP_KEYS = 4_000_000
 #: Slots of one group that are fetched one by one rather than with all chunks between them.
 _FEW_SLOTS = 64
 
