@@ -211,8 +211,8 @@ class BatchClient(Client):
         rc = MQTTErrorCode.MQTT_ERR_SUCCESS
         if read and ready & (select.POLLIN | select.POLLHUP | select.POLLERR):
             rc = self.loop_read()
-        if rc == MQTTErrorCode.MQTT_ERR_SUCCESS and ready & select.POLLOUT:
-            rc = self.loop_write()
+        if rc == MQTTErrorCode.MQTT_ERR_SUCCESS and ready & ~select.POLLIN and self.want_write():
+            rc = self.loop_write()  # at an error too: it is the write that tells
         if rc == MQTTErrorCode.MQTT_ERR_SUCCESS and read:
             rc = self.loop_misc()
         return rc if self.socket() is not None else rc or MQTTErrorCode.MQTT_ERR_CONN_LOST
@@ -261,10 +261,11 @@ class BatchClient(Client):
         self._wake_write.close()
 
     def _drain_wake(self) -> None:
-        # The flag goes down before the bytes are taken: a wake in between is seen either way.
-        self._wake_pending = False
+        # Bytes first, then the flag: the other way a byte sent in between is taken and its flag stays up, and
+        # nobody wakes us any more. Who finds the flag still up has queued its work before, and we look after.
         with contextlib.suppress(BlockingIOError):
             self._wake_read.recv(4096)
+        self._wake_pending = False
 
     def _flush_acks(self) -> None:
         if not self._acks:

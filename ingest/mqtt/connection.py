@@ -222,8 +222,8 @@ class MqttSource:
     def stop(self) -> bool:
         """Stop reading, wait up to `drain_s` for what is un-acknowledged, say goodbye.
 
-        Returns whether everything handed over was acknowledged. Takes at most `drain_s` plus one
-        `connect_timeout_s`. Calling it again does nothing more.
+        Returns whether everything handed over was acknowledged. Takes at most `drain_s` and a second: a thread
+        that still hangs in connecting then is left to end with the process. Calling it again does nothing more.
         """
         if not self._stopping.is_set():
             self._stop_by_s = self._clock.monotonic_s() + self._limits.drain_s
@@ -231,7 +231,7 @@ class MqttSource:
             if self._thread.ident is not None:
                 self._client.wake()
         if self._thread.ident is not None:
-            self._thread.join(self._limits.drain_s + self._limits.connect_timeout_s + 2 * _STEP_S)
+            self._thread.join(self._limits.drain_s + 2 * _STEP_S)
         else:
             self._client.close()
         return self._unacked_messages == 0
@@ -318,13 +318,8 @@ class MqttSource:
                 failures=self._state.failures + 1,
                 malformed=self._state.malformed + bool(self._client.malformed),
             )
-            _LOG.warning(
-                "mqtt_disconnected",
-                source=self._name,
-                broker=self._broker.shown,
-                reason=reason,
-                retry_s=round(wait_s, 2),
-            )
+            where = {"source": self._name, "broker": self._broker.shown}
+            _LOG.warning("mqtt_disconnected", **where, reason=reason, retry_s=round(wait_s, 2))
             until_s = self._clock.monotonic_s() + wait_s
             while not self._stopping.is_set() and (left_s := until_s - self._clock.monotonic_s()) > 0:
                 self._client.wait(min(left_s, _STEP_S))

@@ -11,6 +11,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest.mqtt.messages import Messages
+from tests.conftest import wait_until
 
 CONNACK = b"\x20\x02\x00\x00"
 
@@ -58,6 +59,7 @@ class Publisher:
             self.client.username_pw_set(user, password)
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
+        wait_until(self.client.is_connected, what="the publisher's connection")
 
     def publish(self, topic: str, payloads: list[bytes], *, qos: int = 1, retain: bool = False) -> None:
         sent = [self.client.publish(topic, payload, qos, retain) for payload in payloads]
