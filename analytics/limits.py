@@ -41,6 +41,7 @@ DEFAULT_MAX_SEQ_GAP_POINTS = 100_000
 DEFAULT_LATE_ALARM_MS = 10 * MINUTE_MS
 DEFAULT_EPISODE_PAD_MS = MINUTE_MS
 DEFAULT_MAX_EPISODES = 50_000
+DEFAULT_MAX_EPISODES_PER_BIT = 64
 DEFAULT_MAX_SLOTS = 4_194_304
 
 
@@ -63,6 +64,7 @@ class CleanLimits:
         late_alarm_ms: an alarm bit older than this when it comes is flagged late.
         episode_pad_ms: a late alarm bit so near to a known rise of the same bit is that rise.
         max_episodes: remembered alarm-bit episodes of the whole fleet; the oldest go first.
+        max_episodes_per_bit: the same of one bit of one device.
         max_slots: slots from here on are no devices.
     """
 
@@ -88,6 +90,7 @@ class CleanLimits:
     late_alarm_ms: int = DEFAULT_LATE_ALARM_MS
     episode_pad_ms: int = DEFAULT_EPISODE_PAD_MS
     max_episodes: int = DEFAULT_MAX_EPISODES
+    max_episodes_per_bit: int = DEFAULT_MAX_EPISODES_PER_BIT
     max_slots: int = DEFAULT_MAX_SLOTS
 
     def __post_init__(self) -> None:
@@ -105,9 +108,10 @@ class CleanLimits:
                 "offset_step_ms is not more than twice clock_tolerance_ms, so any offset would fit.",
                 mend="Make clock_tolerance_ms smaller.",
             )
-        if min(self.offset_points, self.frozen_points, self.max_slots) < 1:
+        if min(self.offset_points, self.frozen_points, self.max_slots, self.max_episodes_per_bit) < 1:
             raise SettingsError(
-                "offset_points, frozen_points and max_slots start at 1.", mend="Give 1 or more for each."
+                "offset_points, frozen_points, max_slots and max_episodes_per_bit start at 1.",
+                mend="Give 1 or more for each.",
             )
         if self.offset_points > 100 or self.frozen_points > 250 or self.max_slots > 1 << 30:
             raise SettingsError(

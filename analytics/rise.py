@@ -12,6 +12,8 @@ It does not make signals: that needs the log position and the device's name.
 
 from __future__ import annotations
 
+from bisect import insort
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +25,7 @@ from model.codes import Mark, Reason
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 _BITS = 64
-_TIMELESS = (Reason.OUT_OF_RANGE, Reason.FUTURE, Reason.STALE_CLOCK)
+_WRONG_TIME = (Reason.FUTURE, Reason.STALE_CLOCK)
 
 
 def rise(step: Step, state: State, limits: CleanLimits) -> None:
@@ -44,7 +46,7 @@ def rise(step: Step, state: State, limits: CleanLimits) -> None:
     row, slot, when, late, word = touched[by], slot[by], when[by], late[by], bits[touched][by]
     now = ~late
     found = [
-        _edges(state, row[now], slot[now], when[now], word[now]),
+        _edges(state, limits, row[now], slot[now], when[now], word[now]),
         _belated(state, limits, row[late], slot[late], when[late], word[late]),
     ]
     _forget(state, limits)
@@ -71,20 +73,23 @@ def _touched(step: Step, state: State, lit: Bools, limits: CleanLimits) -> Rows:
     return np.flatnonzero(use)
 
 
+def _timeless(step: Step, limits: CleanLimits, row: Rows) -> Bools:
+    """Whether a row's time cannot order it."""
+    time_ms = step.batch.time_ms[row]
+    timeless = (time_ms < limits.min_time_ms) | (time_ms >= limits.max_time_ms)
+    if step.reason is not None:
+        timeless |= np.isin(step.reason[row], _WRONG_TIME)
+    if step.marks is not None:
+        timeless |= (step.marks[row] & np.uint16(Mark.CLOCK_AHEAD)) != 0
+    return timeless
+
+
 def _when(step: Step, limits: CleanLimits, touched: Rows) -> tuple[Ints, Bools]:
     """The time that orders each touched row, and whether `order` found it late."""
-    when = step.batch.time_ms[touched]
-    timeless = np.zeros(len(touched), np.bool_)
     late = np.zeros(len(step.batch), np.bool_)
-    if step.reason is not None:
-        timeless |= np.isin(step.reason[touched], _TIMELESS)
-        # OUT_OF_RANGE is said of a place too.
-        timeless |= (when < limits.min_time_ms) | (when >= limits.max_time_ms)
-    if step.marks is not None:
-        timeless |= (step.marks[touched] & np.uint16(Mark.CLOCK_AHEAD)) != 0
     late[step.row[(step.mark & np.uint16(Mark.LATE)) != 0]] = True
     received = np.clip(step.batch.received_ms[touched], 0, limits.max_time_ms)
-    return np.where(timeless, received, when), late[touched]
+    return np.where(_timeless(step, limits, touched), received, step.batch.time_ms[touched]), late[touched]
 
 
 def _split(word: Words) -> tuple[Rows, npt.NDArray[np.uint8]]:
@@ -100,7 +105,9 @@ def _split(word: Words) -> tuple[Rows, npt.NDArray[np.uint8]]:
     return np.concatenate(where), np.concatenate(bits)
 
 
-def _edges(state: State, row: Rows, slot: Ints, when: Ints, word: Words) -> tuple[Rows, npt.NDArray[np.uint8]]:
+def _edges(
+    state: State, limits: CleanLimits, row: Rows, slot: Ints, when: Ints, word: Words
+) -> tuple[Rows, npt.NDArray[np.uint8]]:
     """Edges of rows that follow in time; opens and closes episodes."""
     if not len(row):
         return row, np.zeros(0, np.uint8)
@@ -123,6 +130,7 @@ def _edges(state: State, row: Rows, slot: Ints, when: Ints, word: Words) -> tupl
         known = state.episodes.setdefault(key, [])
         if is_rise:
             known.append([time, OPEN_MS])
+            _trim(state, limits, known)
         elif known and known[-1][1] == OPEN_MS:
             known[-1][1] = time
     return row[up], up_bit
@@ -144,47 +152,57 @@ def _belated(
     starts = np.flatnonzero(begins)
     ends = times[np.append(starts[1:], len(at)) - 1]
     raised = [
-        _remember(state, key, start, end, limits.episode_pad_ms)
+        _remember(state, limits, key, start, end)
         for key, start, end in zip(keys[starts].tolist(), times[starts].tolist(), ends.tolist(), strict=True)
     ]
     new = starts[np.array(raised, np.bool_)]
     return row[at[new]], bit[new]
 
 
-def _remember(state: State, key: int, start: int, end: int, pad_ms: int) -> bool:
+def _remember(state: State, limits: CleanLimits, key: int, start: int, end: int) -> bool:
     """Put a late episode among the known ones of its bit; False when it belongs to one of them."""
-    known = state.episodes.setdefault(key, [])
+    known, pad_ms = state.episodes.setdefault(key, []), limits.episode_pad_ms
     for episode in known:
         if start <= episode[1] + pad_ms and end >= episode[0] - pad_ms:
             episode[0] = min(episode[0], start)
             episode[1] = max(episode[1], end)
             return False
-    # The open one, if there is one, stays last.
-    known.insert(0, [start, end])
+    insort(known, [start, end])
+    _trim(state, limits, known)
     return True
+
+
+def _trim(state: State, limits: CleanLimits, known: list[list[int]]) -> None:
+    """Count an episode that was added; the oldest of its bit goes when there are too many."""
+    state.episode_count += 1
+    if len(known) > limits.max_episodes_per_bit:
+        known.pop(0)
+        state.episode_count -= 1
 
 
 def _forget(state: State, limits: CleanLimits) -> None:
     """Drop the oldest episodes when there are too many; an eighth at once, so that it is seldom."""
-    flat = [(end, key, start) for key, known in state.episodes.items() for start, end in known]
-    if len(flat) <= limits.max_episodes:
+    if state.episode_count <= limits.max_episodes:
         return
+    flat = [(end, key, start) for key, known in state.episodes.items() for start, end in known]
     flat.sort(reverse=True)
+    kept = flat[: limits.max_episodes - limits.max_episodes // 8]
     state.episodes = {}
-    for end, key, start in reversed(flat[: limits.max_episodes - limits.max_episodes // 8]):
+    for end, key, start in kept:
         state.episodes.setdefault(key, []).append([start, end])
+    for known in state.episodes.values():
+        known.sort()
+    state.episode_count = len(kept)
 
 
 def _described(
     step: Step, state: State, limits: CleanLimits, row: Rows, bit: npt.NDArray[np.uint8], belated: Bools
 ) -> Risen:
     batch = step.batch
-    placed = np.ones(len(row), np.bool_) if step.reason is None else step.reason[row] == 0
-    # A clock that is known to be behind makes no alarm old.
-    slot = batch.slot[row]
-    behind = np.minimum(state.offset[slot].astype(np.int64), 0) * -limits.offset_step_ms
-    old = batch.received_ms[row] - batch.time_ms[row] - behind > limits.late_alarm_ms
-    timeless = np.zeros(len(row), np.bool_)
+    placed = np.ones(len(row), np.bool_)
     if step.reason is not None:
-        timeless = np.isin(step.reason[row], _TIMELESS)
-    return Risen(row, bit, belated | (old & ~timeless), placed, batch.time_ms[row])
+        placed = (step.reason[row] == 0) | np.isin(step.reason[row], _WRONG_TIME)
+    # A clock that is known to be behind makes no alarm old.
+    behind = np.minimum(state.offset[batch.slot[row]].astype(np.int64), 0) * -limits.offset_step_ms
+    old = batch.received_ms[row] - batch.time_ms[row] - behind > limits.late_alarm_ms
+    return Risen(row, bit, belated | (old & ~_timeless(step, limits, row)), placed, batch.time_ms[row])

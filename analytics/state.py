@@ -78,7 +78,8 @@ class State:
         recent: keys remembered per device, a power of two.
 
     Besides the arrays: `at` (uint8, where the oldest recent key stands; not part of the bytes, which
-    are written from the oldest on), `episodes` (key `slot << 6 | bit` to `[start_ms, end_ms]` pairs),
+    are written from the oldest on), `episodes` (key `slot << 6 | bit` to `[start_ms, end_ms]` pairs in order,
+    `episode_count` of them),
     and `any_ahead`, `any_offset`, `any_bits`: False when no device has anything of the kind.
     """
 
@@ -107,6 +108,7 @@ class State:
         self.slots = 0
         self.capacity = 0
         self.episodes: dict[int, list[list[int]]] = {}
+        self.episode_count = 0
         self.any_ahead = self.any_offset = self.any_bits = False
         for field in FIELDS:
             setattr(self, field.name, self._made(field, 0))
@@ -217,6 +219,7 @@ class State:
             raise ValueError("trailing bytes")
         for key, start, end in flat.tolist():
             state.episodes.setdefault(key, []).append([start, end])
+        state.episode_count = count
         state.any_ahead = bool((state.ahead_ms != NEVER_MS).any())
         state.any_offset = bool(state.offset.any() or state.offset_next.any())
         state.any_bits = bool(state.bits.any())

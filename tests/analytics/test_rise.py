@@ -50,21 +50,21 @@ def test_rises_name_rows_of_the_batch_that_was_given_and_every_bit(keeper: Keepe
 
 
 @pytest.mark.parametrize(
-    "bad",
+    ("bad", "placed"),
     [
-        {"lat": math.nan},
-        {"lat": 0.0, "lon": 0.0},
-        {"lat": 95.0},
-        {"time_ms": NOW_MS + 10**9},
-        {"time_ms": NOW_MS - 10**10},
-        {"time_ms": -1},
+        ({"lat": math.nan}, False),
+        ({"lat": 0.0, "lon": 0.0}, False),
+        ({"lat": 95.0}, False),
+        ({"time_ms": NOW_MS + 10**9}, True),
+        ({"time_ms": NOW_MS - 10**10}, True),
+        ({"time_ms": -1}, False),
     ],
 )
-def test_a_quarantined_row_raises_its_alarm_once(keeper: Keeper, bad: dict[str, Any]) -> None:
+def test_a_quarantined_row_raises_its_alarm_once(keeper: Keeper, bad: dict[str, Any], placed: bool) -> None:
     row = {**_row(0, SOS), **bad}
     results = keeper.feed_all([batch([row]), batch([{**row, "received_ms": NOW_MS + 1_000}])])
     assert [len(one.risen) for one in results] == [1, 0]
-    assert results[0].risen.placed.tolist() == [False]
+    assert results[0].risen.placed.tolist() == [placed]
     assert results[0].risen.late.tolist() == [False]
     assert len(results[0].points) == 0
 
@@ -137,4 +137,12 @@ def test_a_late_backlog_of_a_flapping_fleet_is_bounded() -> None:
     chance = np.random.default_rng(seed)
     for at in range(20):
         keeper.feed(batch([_row(10 * at, int(chance.integers(0, 8)), slot=slot) for slot in range(50)]))
-    assert sum(len(known) for known in keeper.state.episodes.values()) <= 100
+    total = sum(len(known) for known in keeper.state.episodes.values())
+    assert 0 < total == keeper.state.episode_count <= 100
+
+
+def test_one_bit_that_flaps_for_ever_is_bounded(keeper: Keeper) -> None:
+    keeper.feed(batch([_row(at, SOS * (at % 2)) for at in range(1_000)]))
+    (known,) = keeper.state.episodes.values()
+    assert len(known) == keeper.state.episode_count == keeper.limits.max_episodes_per_bit
+    assert known == sorted(known)
