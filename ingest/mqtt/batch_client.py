@@ -167,12 +167,16 @@ class BatchClient(Client):
 
     # -- other threads ---------------------------------------------------------------------
 
-    def acknowledge(self, generation: int, mids: list[int]) -> None:
-        """Have `mids` of connection `generation` acknowledged by the next `step`, in one send; any thread."""
+    def acknowledge(self, generation: int, mids: list[int], *, wake: bool = True) -> None:
+        """Have `mids` of connection `generation` acknowledged by the next `step`, in one send; any thread.
+
+        With `wake` False the caller calls `wake` itself, once all it has to say is said.
+        """
         if mids:
             with self._acks_mutex:
                 self._acks.append((generation, mids))
-        self.wake()
+        if wake:
+            self.wake()
 
     def wake(self) -> None:
         """Make `step` return soon; any thread."""

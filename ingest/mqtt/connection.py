@@ -268,8 +268,10 @@ class MqttSource:
 
         def done() -> None:
             if once.acquire(blocking=False):
+                # In this order: whoever sees nothing un-acknowledged sees these waiting to be sent.
+                client.acknowledge(generation, mids, wake=False)
                 self._release(count, size_bytes)
-                client.acknowledge(generation, mids)
+                client.wake()
 
         try:
             self._on_batch(messages, done)
