@@ -28,10 +28,10 @@ from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.machine import machine
-from benchmarks.receive import stock_rate
+from benchmarks.receive import measure as measure_receive
 from config.settings import load
 from console.client import RemoteClient
-from devices.importing import import_devices
+from devices.importing import import_csv
 from lucheng.broker import EmbeddedBroker
 from lucheng.rooms import SOCKET_FILE, open_rooms
 from lucheng.service import POINT_TOPICS
@@ -62,11 +62,17 @@ class Measured:
         return self.points / self.cpu_s
 
 
+def stock_rate(messages: int = 150_000) -> float:
+    """Messages per CPU-second of stock paho's bare receive, single points at QoS 1."""
+    result = measure_receive("stock", messages)
+    return float(result["messages"] / result["cpu_s"])
+
+
 def prepare(data_dir: Path, devices: int) -> int:
     """Register the devices and their gateway; return the registry number of the first."""
     rows = ["id,gateway", "gateway/000000,"] + [f"taxi/{number:06d},gateway/000000" for number in range(devices)]
     with open_rooms(data_dir, load(env={}), write=True) as rooms:
-        import_devices(rooms.registry, "\n".join(rows).encode())
+        import_csv(rooms.registry, "\n".join(rows).encode())
         return rooms.registry.get("taxi/000000").number
 
 
@@ -151,7 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     print(__doc__)
     print(machine())
-    stock = stock_rate(seconds=min(given.seconds, 10.0))
+    stock = stock_rate()
     print(f"baseline, stock paho's bare receive of single points: {stock:,.0f} messages per CPU-second")
     for mode in given.mode or sorted(POINTS_PER_MESSAGE):
         for scale in given.scale or sorted(CITY_DEVICES):
@@ -160,7 +166,9 @@ def main(arguments: list[str] | None = None) -> int:
             for _ in range(given.runs):
                 with tempfile.TemporaryDirectory(prefix="lucheng-bench-") as folder:
                     runs.append(run_once(mode, CITY_DEVICES[scale], messages, Path(folder)))
-                print(f"  {mode} {scale}x: {runs[-1].points_per_cpu_s:,.0f} points/CPU-s, {asdict(runs[-1])}", flush=True)
+                print(
+                    f"  {mode} {scale}x: {runs[-1].points_per_cpu_s:,.0f} points/CPU-s, {asdict(runs[-1])}", flush=True
+                )
             rate = statistics.median(run.points_per_cpu_s for run in runs)
             print(
                 f"{mode} {scale}× ({CITY_DEVICES[scale]:,} devices): {rate:,.0f} points per CPU-second,"
@@ -169,7 +177,13 @@ def main(arguments: list[str] | None = None) -> int:
             )
             if given.json:
                 with given.json.open("a") as out:
-                    row = {"mode": mode, "scale": scale, "rate": rate, "stock": stock, "runs": [asdict(run) for run in runs]}
+                    row = {
+                        "mode": mode,
+                        "scale": scale,
+                        "rate": rate,
+                        "stock": stock,
+                        "runs": [asdict(run) for run in runs],
+                    }
                     out.write(json.dumps(row) + "\n")
     return 0
 

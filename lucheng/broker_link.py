@@ -119,7 +119,9 @@ class BrokerLink:
             if not self.embedded.alive and not self._stop.is_set():
                 self._restart()
             try:
-                if self._files.sync():
+                if self.embedded.program == "mosquitto":
+                    self._files.sync(self.embedded.pid_file)  # tells the broker too, again when that failed
+                elif self._files.sync():
                     self.embedded.reload()
             except LuchengError as error:
                 _log.error("broker files not written", error=str(error))

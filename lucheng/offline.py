@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lucheng.app import pipeline
 from lucheng.ingesting import DirectSink, FileTotals, Progress, ingest_file
 from lucheng.limits import clean_limits
-from lucheng.rooms import Rooms, open_rooms
+from lucheng.rooms import Rooms, open_rooms, operating_system_user
 from lucheng.runner import Runner
 from lucheng.steps import Steps
 
@@ -51,6 +51,14 @@ def ingest_offline(
 ) -> FileTotals:
     """Take a file in; see `lucheng.ingesting.ingest_file`. Work that an earlier stop left in the log comes first."""
     with open_rooms(data_dir, settings, write=True) as rooms:
+        rooms.audit.append(
+            operating_system_user(),
+            "cli",
+            "ingest.file",
+            file.name[:200],
+            "",
+            {"via": "process", "format": file_format},
+        )
         runner = offline_runner(rooms)
         while runner.run_once():
             pass

@@ -83,13 +83,15 @@ class Rooms:
         # The audit is opened for writing even by readers: a read that cannot be audited is not done.
         self.audit = AuditLog(folder / AUDIT_FILE, clock=clock)
         self._stack.callback(self.audit.close)
-        self.registry = Registry(folder / REGISTRY_FILE, clock=clock, read_only=read_only)
+        self.registry = Registry(
+            folder / REGISTRY_FILE, clock=clock, read_only=read_only, max_devices=settings.devices.max_devices
+        )
         self._stack.callback(self.registry.close)
         self.points_log = LocalLog(folder / POINTS_LOG_FILE, clock=clock, read_only=read_only)
         self._stack.callback(self.points_log.close)
         self.alarms_log = LocalLog(folder / ALARMS_LOG_FILE, clock=clock, read_only=read_only)
         self._stack.callback(self.alarms_log.close)
-        self.signals = Signals(folder / DESK_FILE, clock=clock, read_only=read_only)
+        self.signals = Signals(folder / DESK_FILE, clock=clock, audit=self.audit, read_only=read_only)
         self._stack.callback(self.signals.close)
         self.series = EmbeddedSeries(
             folder / SERIES_FILE,

@@ -8,6 +8,7 @@ own: stages are in `app.py`, stores in `rooms.py`.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal as os_signal
 import sys
@@ -50,6 +51,7 @@ DRAIN_S = 8.0
 REGISTRY_POLL_S = 1.0
 #: Threads share one interpreter: a shorter turn keeps alarms from waiting behind a long batch.
 SWITCH_INTERVAL_S = 0.001
+COLLECT_AFTER_ALLOCATIONS = 100_000
 POINT_TOPICS = ("lucheng/v1/+/+/up/point", "lucheng/v1/gateway/+/up/records")
 ALARM_TOPICS = ("lucheng/v1/+/+/up/alarm",)
 SOURCE_COUNTERS = ("received", "acknowledged", "unacked_messages", "connects", "failures", "sessions_lost", "malformed")
@@ -292,6 +294,17 @@ class Service:
         self._stack.close()
 
 
+def _calm_collector() -> None:
+    """Take what the start made out of the cycle collector's sight, and let it look seldom.
+
+    A batch makes tens of thousands of tuples that die by reference count; at the default threshold
+    the collector walked them again and again (a tenth of all CPU at 400,000 points/s).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_ALLOCATIONS, 20, 50)
+
+
 def run(data_dir: Path, settings: Settings) -> int:
     """Run the service until SIGTERM or SIGINT; return the exit status."""
     configure()
@@ -300,6 +313,7 @@ def run(data_dir: Path, settings: Settings) -> int:
     for number in (os_signal.SIGTERM, os_signal.SIGINT):
         os_signal.signal(number, lambda _number, _frame: service.stopping.set())
     service.open()
+    _calm_collector()
     notifier = SystemdNotifier()
     ready = False
     while not service.stopping.is_set():
