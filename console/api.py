@@ -30,6 +30,9 @@ from model.errors import LuchengError
 DEFAULT_MAX_BODY_BYTES = 256 << 20
 DEFAULT_REQUEST_TIMEOUT_S = 120.0
 
+#: Paths whose answer takes as long as the data is large.
+_SLOW_PATHS = frozenset(route.path for route in ROUTES if route.slow)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -146,7 +149,7 @@ class _TooLarge(Exception):
 
 
 class _Limits:
-    """Body limit and time to the first byte of the answer, for every request."""
+    """Body limit for every request, and time to the first byte of the answer for all but the slow ones."""
 
     def __init__(self, app: ASGIApp, *, max_body_bytes: int, request_timeout_s: float) -> None:
         self._app = app
@@ -185,7 +188,8 @@ class _Limits:
         work = asyncio.ensure_future(self._app(scope, bounded, noted))
         begun = asyncio.ensure_future(started.wait())
         try:
-            await asyncio.wait({work, begun}, timeout=self._request_timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            timeout_s = None if scope["path"] in _SLOW_PATHS else self._request_timeout_s
+            await asyncio.wait({work, begun}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if not started.is_set() and not work.done():
                 work.cancel()
                 late = _body(

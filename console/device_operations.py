@@ -17,7 +17,7 @@ from devices.credentials import Credentials
 from devices.details import DeviceDetails, check_site_id
 from devices.sites import Sites
 from model.device import Device, Kind, Site, check_device_id
-from model.errors import UsageError
+from model.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from config.sections import Settings
@@ -73,6 +73,13 @@ class DeviceOperations:
     def _note(self, caller: Caller, action: str, target: str = "", purpose: str = "", **detail: Any) -> None:
         self._audit.append(caller.who, caller.role, action, target, purpose, {"via": caller.via, **detail})
 
+    def _known(self, device: str) -> Device:
+        """The device; NotFound says how to see which there are, for somebody who asks wants to read, not to add."""
+        try:
+            return self._registry.get(device)
+        except NotFound as error:
+            raise NotFound(error.message, mend="`lucheng device list` shows which there are.") from error
+
     def device_add(
         self,
         caller: Caller,
@@ -125,7 +132,7 @@ class DeviceOperations:
     def device_show(self, caller: Caller, device: str) -> dict[str, Any]:
         """One device, and whether it has a password. Raises NotFound."""
         del caller
-        row = device_row(self._registry.get(device))
+        row = device_row(self._known(device))
         return {**row, "credential": self._credentials.has(device)}
 
     def device_enable(self, caller: Caller, device: str) -> dict[str, Any]:

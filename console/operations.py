@@ -130,7 +130,7 @@ class Operations(DeviceOperations):
         if not FIRST_MS <= from_ms < to_ms <= LAST_MS:
             raise UsageError("The window is empty or out of range.", mend="Give --from before --to, years 1 to 9999.")
         self._allow_ebikes([device], why, caller)
-        known = self._registry.get(device)
+        known = self._known(device)
         grant = Grant(caller.who, caller.role, why, frozenset([device]), from_ms, to_ms)
         points = self._series.track(grant, device, known.slot, from_ms, to_ms)
         limit = self._settings.api.max_answer_points
@@ -178,7 +178,7 @@ class Operations(DeviceOperations):
         for device in devices:
             check_device_id(device)
         self._allow_ebikes(devices, why, caller)
-        return np.array([self._registry.get(device).slot for device in devices], np.int32)
+        return np.array([self._known(device).slot for device in devices], np.int32)
 
     def _allow_ebikes(self, devices: list[str], why: Purpose, caller: Caller) -> None:
         bikes = [device for device in devices if is_ebike(device)]
