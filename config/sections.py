@@ -7,106 +7,27 @@ file and never stands here itself. It reads nothing: `config.settings` does.
 
 from __future__ import annotations
 
-import ipaddress
-from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import SplitResult, urlsplit
-from zoneinfo import ZoneInfo
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from config.base import (
+    BROKER_SCHEMES,
+    GIB,
+    KIB,
+    MIB,
+    ClientId,
+    IpAddress,
+    OptionalPath,
+    OptionalText,
+    OptionalUrl,
+    PurposeText,
+    Section,
+    Zone,
+    setting,
+    split_url,
+)
+from config.clean import Clean
 
-from model.errors import UsageError
-from model.grant import Purpose
-
-KIB = 1024
-MIB = 1024 * KIB
-GIB = 1024 * MIB
-DAY_MS = 86_400_000
-
-#: What each URL scheme means: (default port, TLS).
-BROKER_SCHEMES = {"mqtt": (1883, False), "mqtts": (8883, True)}
-
-
-def setting(default: Any, en: str, zh: str, *, ge: float | None = None, le: float | None = None) -> Any:
-    """A field with both descriptions and its bounds (inclusive)."""
-    return Field(default=default, description=en, json_schema_extra={"zh": zh}, ge=ge, le=le)
-
-
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError("is no time zone of this machine; write a name such as Asia/Shanghai") from error
-    return name
-
-
-def _known_purpose(text: str) -> str:
-    try:
-        Purpose.parse(text)
-    except UsageError as error:
-        raise ValueError(str(error)) from error
-    return text
-
-
-def split_url(url: str) -> SplitResult:
-    """The parts of a broker URL; ValueError (which never repeats the URL: it may hold a password) when it is none."""
-    form = "has to look like mqtt://user:password@host:1883, or mqtts:// for TLS"
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(form) from error
-    if parts.scheme not in BROKER_SCHEMES or not parts.hostname or port == 0:
-        raise ValueError(form)
-    if parts.path not in {"", "/"} or parts.query or parts.fragment:
-        raise ValueError(f"{form}, with nothing after the port")
-    if parts.password is not None and not parts.username:
-        raise ValueError(f"{form}; there is a password without a user")
-    return parts
-
-
-def _broker_url(url: str) -> str:
-    split_url(url)
-    return url
-
-
-def _ip_address(text: str) -> str:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError as error:
-        raise ValueError("has to be an IP address, e.g. 127.0.0.1") from error
-    return text
-
-
-def _no_wildcards(text: str) -> str:
-    if not text or any(letter in text for letter in "/+#") or not text.isprintable():
-        raise ValueError("has to be a text without /, +, # and control characters")
-    return text
-
-
-def _empty_is_none(value: object) -> object:
-    return None if value == "" else value
-
-
-def _path_of_text(value: object) -> object:
-    # A path stands as text in a file, which strict validation would refuse.
-    return (Path(value) if value else None) if isinstance(value, str) else value
-
-
-Zone = Annotated[str, AfterValidator(_known_zone)]
-PurposeText = Annotated[str, AfterValidator(_known_purpose)]
-BrokerUrl = Annotated[str, AfterValidator(_broker_url)]
-IpAddress = Annotated[str, AfterValidator(_ip_address)]
-ClientId = Annotated[str, AfterValidator(_no_wildcards)]
-OptionalPath = Annotated[Path | None, BeforeValidator(_path_of_text)]
-OptionalText = Annotated[str | None, BeforeValidator(_empty_is_none)]
-OptionalUrl = Annotated[BrokerUrl | None, BeforeValidator(_empty_is_none)]
-
-
-class Section(BaseModel):
-    """Base of every section: closed and unchangeable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+__all__ = ["BROKER_SCHEMES", "Settings", "section_types", "split_url"]
 
 
 class City(Section):
@@ -150,8 +71,8 @@ class Mqtt(Section):
     )
     max_packet_bytes: int = setting(
         MIB,
-        "largest packet read; a longer one ends the connection",
-        "可接收的最大报文，超出则断开连接",
+        "largest packet read; a longer one is passed over, acknowledged and quarantined",
+        "可接收的最大报文，更长的将被跳过、确认并隔离",
         ge=KIB,
         le=256 * MIB,
     )
@@ -298,45 +219,6 @@ class Devices(Section):
         "合并改动后再写服务器文件的等待",
         ge=0,
         le=4_000,
-    )
-
-
-class Clean(Section):
-    """Cleaning of points · 点的清洗"""
-
-    max_speed_kmh: float = setting(
-        180.0,
-        "speed between two points beyond which the second is marked jump",
-        "两点间速度超过此值标记为跳点",
-        ge=10,
-        le=2_000,
-    )
-    max_ahead_ms: int = setting(
-        DAY_MS,
-        "how far ahead of us a point may be before it is quarantined",
-        "时间超前多少毫秒即隔离",
-        ge=1_000,
-        le=31 * DAY_MS,
-    )
-    max_live_age_ms: int = setting(
-        30 * DAY_MS,
-        "how old a live, unbuffered point may be before it is quarantined",
-        "实时点的时间早于当前多少毫秒即隔离",
-        ge=60_000,
-        le=3_650 * DAY_MS,
-    )
-    clock_tolerance_ms: int = setting(
-        120_000,
-        "difference between device clock and ours that counts as right",
-        "设备时钟与本机相差多少毫秒以内视为正确",
-        ge=1_000,
-        le=440_000,
-    )
-    clock_points: int = setting(
-        3, "points in a row that prove a constant clock offset", "连续多少点可确认恒定时钟偏差", ge=2, le=100
-    )
-    frozen_after_points: int = setting(
-        3, "points with the same time that prove a frozen clock", "同一时间的多少个点可确认时钟停走", ge=2, le=250
     )
 
 

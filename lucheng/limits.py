@@ -17,6 +17,16 @@ def clean_limits(settings: Settings) -> CleanLimits:
     clean = settings.clean
     return CleanLimits(
         max_jump_speed_kmh=clean.max_speed_kmh,
+        jump_min_m=clean.jump_min_m,
+        null_island_deg=clean.null_island_deg,
+        max_offset_ms=clean.max_offset_ms,
+        frozen_span_ms=clean.frozen_span_ms,
+        max_speed_kmh=clean.max_value_speed_kmh,
+        max_acc_m=clean.max_acc_m,
+        max_seq_gap_points=clean.max_seq_gap_points,
+        late_alarm_ms=clean.late_alarm_ms,
+        episode_pad_ms=clean.episode_pad_ms,
+        max_episodes=clean.max_episodes,
         max_ahead_ms=clean.max_ahead_ms,
         max_live_age_ms=clean.max_live_age_ms,
         clock_tolerance_ms=clean.clock_tolerance_ms,
@@ -38,6 +48,7 @@ def decoder_limits(settings: Settings) -> DecodeLimits:
         alarm_note_chars=limits.alarm_note_chars,
         alarm_id_chars=limits.alarm_id_chars,
         quarantine_raw_bytes=limits.quarantine_raw_bytes,
+        alarm_late_ms=settings.clean.late_alarm_ms,
     )
 
 

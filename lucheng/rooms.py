@@ -33,6 +33,8 @@ DESK_FILE = "desk.db"
 AUDIT_FILE = "audit.db"
 SOCKET_FILE = "api.sock"
 SECRET_KEY_FILE = "keys/secret.key"  # noqa: S105 (a file name)
+#: Alarms come one by one: small pages make small commits.
+ALARM_PAGE_BYTES = 4_096
 BROKER_FOLDER = "broker"
 
 
@@ -89,7 +91,9 @@ class Rooms:
         self._stack.callback(self.registry.close)
         self.points_log = LocalLog(folder / POINTS_LOG_FILE, clock=clock, read_only=read_only)
         self._stack.callback(self.points_log.close)
-        self.alarms_log = LocalLog(folder / ALARMS_LOG_FILE, clock=clock, read_only=read_only)
+        self.alarms_log = LocalLog(
+            folder / ALARMS_LOG_FILE, clock=clock, read_only=read_only, page_bytes=ALARM_PAGE_BYTES
+        )
         self._stack.callback(self.alarms_log.close)
         self.signals = Signals(folder / DESK_FILE, clock=clock, audit=self.audit, read_only=read_only)
         self._stack.callback(self.signals.close)

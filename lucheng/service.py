@@ -52,6 +52,7 @@ REGISTRY_POLL_S = 1.0
 #: Threads share one interpreter: a shorter turn keeps alarms from waiting behind a long batch.
 SWITCH_INTERVAL_S = 0.001
 COLLECT_AFTER_ALLOCATIONS = 100_000
+#: What is taken in. `status` joins when a rule reads it: the broker keeps the last one of every device.
 POINT_TOPICS = ("lucheng/v1/+/+/up/point", "lucheng/v1/gateway/+/up/records")
 ALARM_TOPICS = ("lucheng/v1/+/+/up/alarm",)
 SOURCE_COUNTERS = ("received", "acknowledged", "unacked_messages", "connects", "failures", "sessions_lost", "malformed")
@@ -105,6 +106,9 @@ class Service:
 
     def _open_logs(self) -> None:
         log = self.settings.log
+        for name, kept in (("points", self.rooms.points_log), ("alarms", self.rooms.alarms_log)):
+            for problem in kept.problems_at_open:
+                _log.error("log damaged", log=name, place=problem.place, what=problem.what, mend=problem.mend)
         self.points = Committer(
             self.rooms.points_log,
             clock=self.clock,
