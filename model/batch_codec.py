@@ -1,4 +1,4 @@
-"""`PointBatch` to bytes and back, for the log and the open part of the series store.
+r"""`PointBatch` to bytes and back, for the log and the open part of the series store.
 
 Purpose: as few bytes and as little CPU as columns allow. Each column is kept as a constant, as
 integers of the narrowest width above its minimum (with one value for NaN where there are any), or raw. Floats are kept at the store's
@@ -6,7 +6,7 @@ resolution (1e-6°, 0.1 km/h, 0.1°) when every value fits; a column with anythi
 far out of range) is kept raw, so that what was received is what is judged. It does not compress:
 sealed data has its own format in `store/series`.
 
-Layout, little-endian: `b"LB1\\0"`, rows u32, then per column in `COLUMNS` order: mode u8 and data;
+Layout, little-endian: `b"LB1\0"`, rows u32, then per column in `COLUMNS` order: mode u8 and data;
 then extras: count u32 and per extra row u32, length u32, bytes.
 """
 
@@ -28,13 +28,20 @@ _COUNT = struct.Struct("<I")
 _I64 = struct.Struct("<q")
 _RAW, _CONSTANT, _NARROW, _NARROW_NAN = 0, 1, 2, 3
 _WIDTHS = ((1, np.uint8, 1 << 8), (2, np.uint16, 1 << 16), (4, np.uint32, 1 << 32))
+#: Rows of one batch: keeps a damaged count from asking for all memory.
+MAX_ROWS = 1 << 20
 #: Fixed-point values beyond this (in stored units) are kept raw; far above 360e6 and any speed.
 _FIXED_LIMIT = 1 << 40
 
 
 def encode(batch: PointBatch) -> bytes:
-    """Bytes of `batch`; `decode` gives the same rows back at the store's resolution."""
+    """Bytes of `batch`; `decode` gives the same rows back at the store's resolution.
+
+    Raises ValueError when it has more than `MAX_ROWS` rows.
+    """
     rows = len(batch)
+    if rows > MAX_ROWS:
+        raise ValueError(f"{rows} rows in one batch, {MAX_ROWS} are allowed")
     parts: list[bytes] = [_HEAD.pack(MAGIC, rows)]
     if rows:
         for column in COLUMNS:
@@ -55,11 +62,8 @@ def _encode_column(parts: list[bytes], values: npt.NDArray[Any], column: Column)
     missing: npt.NDArray[np.bool_] | None = None
     if column.scale:
         missing = np.isnan(values)
-        scaled = np.rint(
-            values * values.dtype.type(column.scale)
-            if values.dtype == np.float64
-            else values.astype(np.float64) * column.scale
-        )
+        with np.errstate(over="ignore"):  # an absurd value becomes infinite here, and the column stays raw
+            scaled = np.rint(values.astype(np.float64, copy=False) * column.scale)
         if missing.any():
             mode = _NARROW_NAN
             scaled[missing] = scaled[~missing].min()
@@ -101,6 +105,8 @@ def _decode(view: memoryview) -> PointBatch:
     magic, rows = _HEAD.unpack_from(view, 0)
     if magic != MAGIC:
         raise ValueError("bad magic")
+    if rows > MAX_ROWS:
+        raise ValueError("more rows than a batch may have")
     at = _HEAD.size
     columns: dict[str, npt.NDArray[Any]] = {}
     for column in COLUMNS if rows else ():

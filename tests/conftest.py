@@ -16,6 +16,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test is timed: a busy machine is no failure. A failing example prints what repeats it.
+settings.register_profile(
+    "lucheng", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.load_profile("lucheng")
 
 START_TIMEOUT_S = 15.0
 
