@@ -181,9 +181,9 @@ class Series(Section):
         90, "days points are kept, counted from the store time", "点的保存天数（自入库起算）", ge=1, le=3_650
     )
     snapshot_every_rows: int = setting(
-        1_000_000,
-        "points between two snapshots of the analytics state",
-        "两次状态快照之间的点数",
+        5_000_000,
+        "points between two snapshots of the analytics state; a restart replays at most as many",
+        "两次状态快照之间的点数；重启最多重放这么多点",
         ge=1_000,
         le=100_000_000,
     )

@@ -31,7 +31,7 @@ from console.kept_rows import (
 )
 from console.store_checks import check_file
 from console.track_rows import FIRST_MS, LAST_MS, places, track_json
-from devices.directory import KIND_CODE, Directory
+from devices.directory import KIND_CODE, KINDS, Directory
 from model.batch import PointBatch
 from model.codes import ALARM_BY_NAME, Reason
 from model.device import Kind, check_device_id
@@ -80,6 +80,7 @@ class Operations(DeviceOperations):
         on_registry_change: called after every change of the registry, so that it takes effect at once.
         ingest: takes a file in: (path, format, date or "") to its totals; None where nothing can.
         live: state of the running service by name, for `status` and the metrics.
+        directory: the service's own, to be shared; None makes one when it is first needed.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Operations(DeviceOperations):
         on_registry_change: Callable[[], None] = lambda: None,
         ingest: Callable[[str, str, str], dict[str, Any]] | None = None,
         live: Callable[[], Mapping[str, float]] | None = None,
+        directory: Directory | None = None,
     ) -> None:
         super().__init__(
             registry=registry,
@@ -115,7 +117,7 @@ class Operations(DeviceOperations):
         self._plain_files = tuple(plain_files)
         self._ingest_file = ingest
         self._live = live
-        self._directory: Directory | None = None
+        self._directory = directory
         self._directory_lock = threading.Lock()
 
     # -- points -------------------------------------------------------------------------------
@@ -324,10 +326,19 @@ class Operations(DeviceOperations):
             "counters": dict(sorted(totals.gauges.items())),
             "log_position": {"points": self._points_log.last_position(), "alarms": self._alarms_log.last_position()},
             "stored_position": totals.position,
-            "devices": {kind.value: count for kind in Kind if (count := self._registry.count(kind=kind))},
+            "devices": self._devices_by_kind(),
             "signals": self._signals.count(),
             "live": dict(self._live()) if self._live is not None else {},
         }
+
+    def _devices_by_kind(self) -> dict[str, int]:
+        """Registered devices, disabled ones too; asked every second, so from the directory and not by a scan."""
+        directory = self._current_directory()
+        count = len(directory)
+        counts = np.bincount(directory.kind_of_slot[:count][directory.enabled[:count]], minlength=len(KINDS))
+        for device in list(directory.disabled):
+            counts[KIND_CODE[device.partition("/")[0]]] += 1
+        return {kind.value: int(number) for kind, number in zip(KINDS, counts, strict=True) if number}
 
     def metric_values(self) -> dict[str, float | Mapping[str, float]]:
         """Values of `console.metrics.METRICS`."""

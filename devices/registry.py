@@ -9,6 +9,7 @@ same file (`Registry.file`) and have their own modules.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -74,6 +75,7 @@ class Registry:
         self.file = RegistryFile(path, clock=clock, read_only=read_only)
         self.max_devices = max_devices
         self.text_limits_chars = text_limits_chars
+        self._refreshing = threading.Lock()
 
     def close(self) -> None:
         """Release the file; any later call raises StoreError."""
@@ -239,9 +241,10 @@ class Registry:
     def refresh(self, directory: Directory) -> bool:
         """Bring `directory` up to date in place with what changed since; True when anything had.
 
-        Costs one small read when nothing changed, else time in proportion to the changed devices.
+        Costs one small read when nothing changed, else time in proportion to the changed devices. Any
+        thread may call it; they take turns.
         """
-        with self.file.reading() as connection:
+        with self._refreshing, self.file.reading() as connection:
             version: int = connection.execute("SELECT version FROM state").fetchone()[0]
             if version == directory.version:
                 return False

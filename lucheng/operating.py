@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from console.operations import Operations
+from devices.directory import Directory
 from lucheng.rooms import DESK_FILE, REGISTRY_FILE, SECRET_KEY_FILE, Rooms
 
 
@@ -15,6 +16,7 @@ def operations_of(
     on_registry_change: Callable[[], None] = lambda: None,
     ingest: Callable[[str, str, str], dict[str, Any]] | None = None,
     live: Callable[[], Mapping[str, float]] | None = None,
+    directory: Directory | None = None,
 ) -> Operations:
     """The operations over `rooms`.
 
@@ -23,6 +25,7 @@ def operations_of(
         on_registry_change: makes a change of the registry take effect in the running service.
         ingest: takes a file in for the running service: (path, format, date or "") to its totals.
         live: state of the running service by name.
+        directory: the service's own directory of devices.
     """
     return Operations(
         registry=rooms.registry,
@@ -38,4 +41,5 @@ def operations_of(
         on_registry_change=on_registry_change,
         ingest=ingest,
         live=live,
+        directory=directory,
     )

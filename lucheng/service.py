@@ -200,7 +200,11 @@ class Service:
 
     def _open_api(self) -> None:
         operations = operations_of(
-            self.rooms, on_registry_change=self._registry_changed, ingest=self._ingest, live=self.live_values
+            self.rooms,
+            on_registry_change=self._registry_changed,
+            ingest=self._ingest,
+            live=self.live_values,
+            directory=self.directory,
         )
         api = self.settings.api
         app = make_app(operations, max_body_bytes=api.max_body_bytes, request_timeout_s=api.request_timeout_s)
