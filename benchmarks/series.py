@@ -259,7 +259,7 @@ def report_reads(folder: Path, taxis: int, days: int) -> None:
     fleet = Fleet(taxis, SEED)
     fill(store, fleet, 1, 24 * days)
     chance = np.random.default_rng(SEED)
-    for name, fresh in (("same process", False), ("another process's connection", True)):
+    for name, fresh in (("same process", False), ("a second, read-only connection", True)):
         reader = (
             EmbeddedSeries(folder / "series.db", audit=NoAudit(), clock=SystemClock(), read_only=True)
             if fresh

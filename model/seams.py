@@ -167,8 +167,13 @@ class SeriesStore(Protocol):
         """Points of all devices in the window, in bounded batches ordered by (slot, time) within an hour, audited first."""
         ...
 
-    def latest(self, grant: Grant, slots: npt.NDArray[np.int32] | None) -> PointBatch:
-        """The newest point of each device (None: of all), audited first."""
+    def latest(
+        self, grant: Grant, slots: npt.NDArray[np.int32] | None, *, devices: Sequence[str] | None = None
+    ) -> PointBatch:
+        """The newest point of each device (None: of all), audited first.
+
+        `devices` are the ids of `slots`, for a grant that covers only some devices.
+        """
         ...
 
     def put_numbers(
@@ -183,8 +188,11 @@ class SeriesStore(Protocol):
         """Times and values of a named numeric series in the window, audited first."""
         ...
 
-    def seal(self, before_ms: int) -> int:
-        """Seal what belongs to hours that ended before `before_ms`; return how many rows were sealed."""
+    def seal(self, before_ms: int, *, max_rows: int | None = None) -> int:
+        """Seal what belongs to hours that ended before `before_ms`; return how many rows were sealed.
+
+        With `max_rows` it stops after about as many; call again until it returns 0.
+        """
         ...
 
     def retain(self, before_stored_ms: int) -> int:
