@@ -29,11 +29,15 @@ DEFAULT_MAX_POINTS = 10_000_000
 DEFAULT_TICK_S = 0.05
 #: Rows turned into payloads at a time.
 _CHUNK_ROWS = 4096
-DEFAULT_DRAIN_TIMEOUT_S = 30.0
+DEFAULT_DRAIN_TIMEOUT_S = 60.0
 
 
 class TimeMode(StrEnum):
-    """What becomes of the points' times."""
+    """What becomes of the points' times.
+
+    `ORIGINAL`: sent as recorded, marked `buffered`. `NOW`: sent as live points, each with the time at which its turn
+    comes; without a pace (`speed` 0) the times keep their distances and the last one is of now, so that none lies ahead.
+    """
 
     ORIGINAL = "original"
     NOW = "now"
@@ -84,6 +88,24 @@ class Played:
     drained: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """How recorded times become sent ones: `(time - zero_ms) / divisor + start_ms`."""
+
+    zero_ms: int = 0
+    start_ms: int = 0
+    divisor: float = 1.0
+
+    @classmethod
+    def of(cls, whole: Chunk, mode: TimeMode, speed: float, now_ms: int) -> _Times:
+        """For points in the order of their times."""
+        if mode is TimeMode.ORIGINAL or not len(whole.points):
+            return cls()
+        if speed > 0:
+            return cls(int(whole.points.time_ms[0]), now_ms, speed)
+        return cls(int(whole.points.time_ms[-1]), now_ms)
+
+
 def play(
     source: Iterable[Recorded],
     publisher: Publisher,
@@ -92,6 +114,7 @@ def play(
     speed: float,
     time_mode: TimeMode = TimeMode.ORIGINAL,
     points_per_message: int = 1,
+    time_order: bool = False,
     stop: threading.Event | None = None,
     progress: Callable[[Played], None] | None = None,
     max_points: int = DEFAULT_MAX_POINTS,
@@ -105,12 +128,12 @@ def play(
         publisher: where they go.
         clock: paces; its wall clock is "now".
         speed: times as fast as recorded; 0: as fast as the broker takes them.
-        time_mode: `ORIGINAL` sends times as recorded, marked `buffered`; `NOW` shifts them so that the
-            first point is of now, and sends them as live ones.
+        time_mode: what becomes of the times, see `TimeMode`.
         points_per_message: rows of one device that may share a message (an array).
+        time_order: bring all points into the order of their times first, as a pace (`speed` not 0) or `NOW` always does.
         stop: set it to end early.
         progress: called now and then with the counts so far.
-        max_points: rows held for sorting by time, when `speed` is not 0 or time is `NOW`.
+        max_points: rows held to bring them into the order of time.
         tick_s: longest wait at a time.
         drain_timeout_s: how long the last acknowledgements may take.
 
@@ -120,17 +143,17 @@ def play(
         raise UsageError("Speed and points per message cannot be negative.", mend="Use --speed 0 for full speed.")
     stop = stop or threading.Event()
     played = Played()
-    ordered = speed > 0 or time_mode is TimeMode.NOW
-    chunks = _in_time_order(source, max_points) if ordered else map(_plain, source)
+    chunks: Iterator[Chunk] = map(_plain, source)
+    first_ms, times = 0, _Times()
+    if time_order or speed > 0 or time_mode is TimeMode.NOW:
+        whole = _in_time_order(source, max_points)
+        first_ms = int(whole.points.time_ms[0]) if len(whole.points) else 0
+        times = _Times.of(whole, time_mode, speed, clock.now_ms())
+        chunks = _pieces(whole)
     started_s = clock.monotonic_s()
-    first_ms: int | None = None
-    shift_ms = 0
     for chunk in chunks:
-        if first_ms is None and len(chunk.points):
-            first_ms = int(chunk.points.time_ms[0])
-            shift_ms = clock.now_ms() - first_ms if time_mode is TimeMode.NOW else 0
-        for due in _due(chunk, first_ms or 0, speed, started_s, clock, stop, tick_s):
-            _send(_stamped(due, time_mode, shift_ms), publisher, points_per_message, stop, played)
+        for due in _due(chunk, first_ms, speed, started_s, clock, stop, tick_s):
+            _send(_stamped(due, time_mode, times), publisher, points_per_message, stop, played)
             if progress is not None:
                 played.acknowledged = publisher.acknowledged
                 progress(played)
@@ -145,11 +168,11 @@ def _plain(batch: Recorded) -> Chunk:
     return Chunk(batch.devices, batch.device_index, batch.points)
 
 
-def _in_time_order(source: Iterable[Recorded], max_points: int) -> Iterator[Chunk]:
-    """All rows by time, stable, in chunks."""
+def _in_time_order(source: Iterable[Recorded], max_points: int) -> Chunk:
+    """All rows by time, stable."""
     numbers: dict[str, int] = {}
-    indexes: list[npt.NDArray[np.int32]] = []
-    batches: list[PointBatch] = []
+    indexes: list[npt.NDArray[np.int32]] = [np.zeros(0, np.int32)]
+    batches: list[PointBatch] = [PointBatch.empty()]
     total = 0
     for batch in source:
         place = np.array([numbers.setdefault(device, len(numbers)) for device in batch.devices], np.int32)
@@ -158,17 +181,17 @@ def _in_time_order(source: Iterable[Recorded], max_points: int) -> Iterator[Chun
         total += len(batch.points)
         if total > max_points:
             raise UsageError(
-                f"There are more than {max_points} points to bring into the order of time.",
-                mend="Split the file, or play it with --speed 0.",
+                f"There are more than {max_points} points to bring into the order of time.", mend="Split the file."
             )
-    if not total:
-        return
-    index, points = np.concatenate(indexes), PointBatch.concat(batches)
+    points = PointBatch.concat(batches)
     order = np.argsort(points.time_ms, kind="stable")
-    devices = list(numbers)
-    for at in range(0, total, _CHUNK_ROWS):
-        rows = order[at : at + _CHUNK_ROWS]
-        yield Chunk(devices, index[rows], points.take(rows))
+    return Chunk(list(numbers), np.concatenate(indexes)[order], points.take(order))
+
+
+def _pieces(whole: Chunk) -> Iterator[Chunk]:
+    for at in range(0, len(whole.points), _CHUNK_ROWS):
+        rows = np.arange(at, min(at + _CHUNK_ROWS, len(whole.points)))
+        yield Chunk(whole.devices, whole.device_index[rows], whole.points.take(rows))
 
 
 def _due(
@@ -193,10 +216,10 @@ def _due(
             clock.sleep(min(tick_s, max(0.001, float(due_s[at]) - passed_s)))
 
 
-def _stamped(chunk: Chunk, time_mode: TimeMode, shift_ms: int) -> Chunk:
+def _stamped(chunk: Chunk, time_mode: TimeMode, times: _Times) -> Chunk:
     points = chunk.points.take(np.arange(len(chunk.points)))
     if time_mode is TimeMode.NOW:
-        points.time_ms = points.time_ms + shift_ms
+        points.time_ms = ((points.time_ms - times.zero_ms) / times.divisor).astype(np.int64) + times.start_ms
         points.flags = points.flags & np.uint16(0xFFFF ^ int(Flag.BUFFERED))
     else:
         points.flags = points.flags | np.uint16(int(Flag.BUFFERED))

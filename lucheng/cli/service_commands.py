@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -126,16 +126,12 @@ def publish(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    chosen: Literal["original", "now"]
-    if when == "original":
-        chosen = "original"
-    elif when == "now":
-        chosen = "now"
-    else:
+    if when not in ("original", "now"):
         raise UsageError(f"{when[:40]!r} is no time.", mend="Use original or now.")
     settings = settings_of(place(context))
-    from lucheng.publishing import Played, publish_file  # noqa: PLC0415 loads NumPy and paho
+    from lucheng.publishing import publish_file  # noqa: PLC0415 loads NumPy and paho
     from model.clock import SystemClock  # noqa: PLC0415 as above
+    from simulator.playing import TimeMode  # noqa: PLC0415 as above
 
     with _progress() as progress:
         done = publish_file(
@@ -144,7 +140,9 @@ def publish(
             broker,
             settings=settings,
             clock=SystemClock(),
-            options=Played(speed, chosen, credentials),
+            speed=speed,
+            time_mode=TimeMode(when),
+            credentials_file=credentials,
             day=_day(day),
             progress=progress,
         )

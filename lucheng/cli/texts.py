@@ -104,8 +104,8 @@ TEXTS: dict[str, Word] = {
     "publish": Word("Play a file through MQTT as its devices would.", "按设备方式经 MQTT 播放文件。"),
     "publish.broker": Word("The broker, mqtt://[user:password@]host:port.", "MQTT 服务器地址。"),
     "publish.time": Word(
-        "original: the file's times, marked buffered; now: shifted to now.",
-        "original：保留原时间并标记补传；now：平移到当前时间。",
+        "original: the file's times, marked buffered; now: each point has the time at which it is sent.",
+        "original：保留原时间并标记补传；now：以发送时刻为定位时间。",
     ),
     "publish.credentials": Word(
         'JSON file {"taxi/1": "password", …}: each device on a connection of its own.',

@@ -87,7 +87,32 @@ def test_played_as_of_now_in_arrays_of_one_device(mosquitto: Any, listen: Listen
     assert sum(sizes) == 300
     for sent in times.values():
         assert np.diff(sent).tolist() == [1000] * 99
-        assert sent[0] == FakeClock().now_ms()
+        assert sent[-1] == FakeClock().now_ms()
+
+
+def test_a_file_out_of_order_goes_out_in_the_order_of_its_times(mosquitto: Any, listen: Listen) -> None:
+    listener = listen(mosquitto.url, "lucheng/#")
+    with Publisher(mosquitto.url, clock=CLOCK) as publisher:
+        played = play(recorded(), publisher, clock=CLOCK, speed=0, time_order=True)
+    assert played == Played(300, 300, 300, drained=True)
+    wait_for(listener, 300)
+    times = [json.loads(payload)["ts"] for _, payload, _ in listener.messages]
+    assert times == sorted(times)
+
+
+def test_live_points_carry_the_time_of_their_turn(mosquitto: Any, listen: Listen) -> None:
+    listener = listen(mosquitto.url, "lucheng/#")
+    now = FakeClock()
+    begun_ms = now.now_ms()
+    with Publisher(mosquitto.url, clock=CLOCK) as publisher:
+        play(recorded(), publisher, clock=now, speed=20, time_mode=TimeMode.NOW)
+    wait_for(listener, 300)
+    times: dict[str, list[int]] = defaultdict(list)
+    for topic, payload, _ in listener.messages:
+        times[topic].append(json.loads(payload)["ts"])
+    for sent in times.values():
+        assert sent == [begun_ms + 50 * step for step in range(100)]
+    assert max(map(max, times.values())) <= now.now_ms()
 
 
 def test_pace_follows_the_clock_and_stop_ends_it(mosquitto: Any) -> None:
