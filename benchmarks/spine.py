@@ -115,7 +115,7 @@ def run_once(mode: str, devices: int, messages: int, folder: Path) -> Measured:
 
 def _measure(service: subprocess.Popen[bytes], data_dir: Path, points: int, broker_pid: int) -> Measured:
     client = RemoteClient(data_dir / SOCKET_FILE)
-    _wait_for_api(client, service)
+    wait_for_api(client, service)
     process = psutil.Process(service.pid)
     before = process.cpu_times()
     os.kill(broker_pid, signal.SIGCONT)
@@ -135,7 +135,8 @@ def _measure(service: subprocess.Popen[bytes], data_dir: Path, points: int, brok
     raise SystemExit("the run did not end in time")
 
 
-def _wait_for_api(client: RemoteClient, service: subprocess.Popen[bytes]) -> None:
+def wait_for_api(client: RemoteClient, service: subprocess.Popen[bytes]) -> None:
+    """Wait until the service answers."""
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline_s and service.poll() is None:
         try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from model.errors import Corrupt, LuchengError
+from model.errors import Corrupt, LuchengError, StoreError
 from model.seams import RecordKind
 from model.signal import Signal
 
@@ -43,6 +43,9 @@ class AlarmPath:
         signals: where they are kept.
         on_fatal: called once when it cannot go on.
         late_ms: an alarm older than this when it came is flagged late.
+
+    Raises:
+        StoreError: the log ends before what the desk has read, so what came next would be taken for known.
     """
 
     def __init__(
@@ -62,6 +65,11 @@ class AlarmPath:
         self._stop = threading.Event()
         self._untrimmed = 0
         self.position = signals.position(CONSUMER)
+        if log.last_position() < self.position:
+            raise StoreError(
+                f"The alarms' log ends at {log.last_position()}, but the desk has read it up to {self.position}.",
+                mend="The two files are not of one time: restore both from the same back-up.",
+            )
         self._thread = threading.Thread(target=self._loop, name="alarms", daemon=True)
 
     def start(self) -> None:
@@ -91,6 +99,8 @@ class AlarmPath:
                 self.position, max_records=DEFAULT_MAX_READ_RECORDS, max_bytes=DEFAULT_MAX_READ_BYTES
             )
         except Corrupt as error:
+            if error.position <= self.position:
+                raise  # the file as a whole: there is nothing behind it to go on with
             rows = self._log.skip_corrupt(error.position)
             _log.error("alarm record damaged", position=error.position, rows=rows, mend=error.mend)
             self._signals.add([], consumer=CONSUMER, position=error.position)

@@ -20,15 +20,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, BinaryIO
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from console.client import RemoteClient
-from ingest.files import open_file
+from ingest.files import FileReader, guess_format, open_file
 from lucheng.broker import EmbeddedBroker
 from lucheng.demo_view import Picture, View
 from lucheng.rooms import BROKER_FOLDER, SOCKET_FILE
@@ -53,6 +54,7 @@ TRACK_WINDOW_MS = 2 * 3_600_000
 TAXI_INTERVAL_S = 2.0
 BIKE_INTERVAL_S = 10.0
 PRESSES_PER_DAY = 200.0
+FILE_SPEED = 60.0
 PAST_MS = 15 * 60_000
 PAST_STEP_MS = 60_000
 PAST_POINTS_PER_MESSAGE = 50
@@ -65,17 +67,18 @@ class DemoOptions:
 
     Attributes:
         seconds: stop after so long; None goes on until Ctrl-C (or the end of the file).
-        data_file, file_format, day: play this file in place of the synthetic city.
-        speed: times as fast as the data's own time; 0: as fast as it goes (files).
+        data_file, file_format, day: play this file in place of the synthetic city; without a format it is
+            told by the first line, and a file without dates is taken to be of yesterday.
+        speed: times as fast as the data's own time, 0 as fast as it goes; None is 60 for a file, 1 for the city.
         data_dir: keep the data here; None uses a temporary folder that is removed.
         as_json: print the last counters as JSON in place of the live picture.
     """
 
     seconds: float | None = None
     data_file: Path | None = None
-    file_format: str = "csv"
+    file_format: str | None = None
     day: date | None = None
-    speed: float = 1.0
+    speed: float | None = None
     data_dir: Path | None = None
     as_json: bool = False
 
@@ -195,14 +198,9 @@ def _start_player(
         try:
             with Publisher(broker_url, clock=clock) as publisher:
                 if options.data_file is not None:
-                    with open_file(
-                        options.data_file,
-                        options.file_format,
-                        time_zone=settings.city.time_zone,
-                        date=options.day,
-                        clock=clock,
-                    ) as reader:
-                        play(reader, publisher, clock=clock, speed=options.speed, stop=player.stop)
+                    speed = FILE_SPEED if options.speed is None else options.speed
+                    with _opened(options.data_file, options, settings, clock) as reader:
+                        play(reader, publisher, clock=clock, speed=speed, stop=player.stop)
                 else:
                     _drive(publisher, settings, options, clock, player.stop)
         except LuchengError as error:
@@ -212,6 +210,16 @@ def _start_player(
     player.thread = threading.Thread(target=publish, name="player", daemon=True)
     player.thread.start()
     return player
+
+
+def _opened(path: Path, options: DemoOptions, settings: Settings, clock: Clock) -> FileReader:
+    """The file, its format and day guessed where they were not given."""
+    name = options.file_format or guess_format(path)
+    day = options.day
+    if day is None and name == "shenzhen":
+        today = datetime.fromtimestamp(clock.now_ms() / 1000, ZoneInfo(settings.city.time_zone)).date()
+        day = today - timedelta(days=1)
+    return open_file(path, name, time_zone=settings.city.time_zone, date=day, clock=clock)
 
 
 def _drive(publisher: Publisher, settings: Settings, options: DemoOptions, clock: Clock, stop: threading.Event) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lucheng.logs import logger
 from lucheng.steps import FILE_JOB_BYTES, Stage, Steps, Work
 from model.codes import Reason
-from model.errors import Corrupt, LuchengError
+from model.errors import Corrupt, LuchengError, StoreError
 from model.seams import LogRecord, RecordKind
 
 if TYPE_CHECKING:
@@ -115,15 +115,32 @@ class Runner:
     # -- recovery -----------------------------------------------------------------------------
 
     def recover(self) -> int:
-        """Bring the analytics state to the store's position; return how many rows were replayed."""
-        snapshot = self._series.snapshot(SNAPSHOT)
-        position = 0
-        if snapshot is not None:
-            position, blob = snapshot
-            self._steps.restore(blob)
+        """Bring the analytics state to the store's position; return how many rows were replayed.
+
+        What can no longer be replayed (a damaged snapshot or record) the store is asked about from then on.
+
+        Raises:
+            StoreError: the log ends before the store's position, so what came next would be taken for known.
+            Corrupt: the log's file is damaged as a whole.
+        """
+        ends = self._log.last_position()
+        if ends < self.position:
+            raise StoreError(
+                f"The points' log ends at {ends}, but the store has read it up to {self.position}.",
+                mend="The two files are not of one time: restore both from the same back-up.",
+            )
+        position, whole = self._restore()
         replayed = 0
         while position < self.position:
-            records = [record for record in self._read(position) if record.position <= self.position]
+            try:
+                records = [record for record in self._read(position) if record.position <= self.position]
+            except Corrupt as error:
+                if error.position <= position:
+                    raise
+                # Its rows were counted when they were stored; only what they did to the state is lost.
+                _log.error("log record damaged, state not replayed", position=error.position, mend=error.mend)
+                whole, position = False, min(error.position, self.position)
+                continue
             if not records:
                 break
             for group in self._groups(records):
@@ -131,10 +148,24 @@ class Runner:
                 self._run(work)
                 replayed += len(work.batch)
             position = records[-1].position
+        if not whole:
+            self._steps.analysis.state.seed(*self._series.newest_times())
         self._rows_since_snapshot = replayed
         if replayed:
-            _log.info("state replayed", rows=replayed, from_position=position, to_position=self.position)
+            _log.info("state replayed", rows=replayed, to_position=self.position)
         return replayed
+
+    def _restore(self) -> tuple[int, bool]:
+        """Take over the snapshot; its position, and whether the state is all that it was there."""
+        try:
+            snapshot = self._series.snapshot(SNAPSHOT)
+            if snapshot is None:
+                return 0, True
+            self._steps.restore(snapshot[1])
+        except Corrupt as error:
+            _log.error("snapshot of the state damaged", error=str(error))
+            return 0, False
+        return snapshot[0], True
 
     # -- running ------------------------------------------------------------------------------
 
@@ -224,6 +255,8 @@ class Runner:
 
     def _skip(self, error: Corrupt) -> None:
         """Count a damaged record as quarantined and go on behind it; what is beside it is not lost."""
+        if error.position <= self.position:
+            raise error  # the file as a whole: there is nothing behind it to go on with
         rows = self._log.skip_corrupt(error.position)
         _log.error("log record damaged", position=error.position, rows=rows, mend=error.mend)
         work = Work([], error.position, counted={Reason.LOG_CORRUPT: rows})

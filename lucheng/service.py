@@ -20,7 +20,6 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import structlog
 from sdnotify import SystemdNotifier
 
@@ -268,7 +267,7 @@ class Service:
             "pipeline_position": self.runner.position,
             "alarms_position": self.alarm_path.position,
             "lag_ms": self.runner.lag_ms,
-            "devices_online": self._devices_online(),
+            "devices_online": self.steps.heard_since(self.clock.now_ms() - self.settings.trust.live_window_s * 1000),
             "broker_embedded": float(self.link.embedded is not None),
             "broker_port": float(self.link.points.port if self.link.points else 0),
         }
@@ -278,11 +277,6 @@ class Service:
             for key in SOURCE_COUNTERS:
                 values[f"mqtt_{name}_{key}"] = float(getattr(state, key))
         return values
-
-    def _devices_online(self) -> int:
-        """Devices with a fix time inside the live window."""
-        since_ms = self.clock.now_ms() - self.settings.trust.live_window_s * 1000
-        return int(np.count_nonzero(self.steps.analysis.state.newest_ms >= since_ms))
 
     # -- end ----------------------------------------------------------------------------------
 

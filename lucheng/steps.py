@@ -107,6 +107,11 @@ class Steps:
         self._device_ids = device_ids
         self._clock = clock
         self._max_rejected_rows_kept = max_rejected_rows_kept
+        self._heard_ms = np.zeros(0, np.int64)
+
+    def heard_since(self, since_ms: int) -> int:
+        """How many devices something was received of since then, our clock; what came before the start is not known."""
+        return int(np.count_nonzero(self._heard_ms >= since_ms))
 
     def save(self) -> bytes:
         """The state as bytes, for a snapshot."""
@@ -197,6 +202,15 @@ class Steps:
             work.outcome.duplicate = work.result.duplicate
             work.outcome.gauges = work.result.gauges
         self._series.commit(work.outcome, stored_ms=self._clock.now_ms())
+        self._note_heard(work.batch)
+
+    def _note_heard(self, batch: PointBatch) -> None:
+        if not len(batch):
+            return
+        slots = self.analysis.state.slots
+        if slots > len(self._heard_ms):
+            self._heard_ms = np.concatenate([self._heard_ms, np.zeros(slots - len(self._heard_ms), np.int64)])
+        self._heard_ms[batch.slot] = batch.received_ms
 
     def _quarantine_rejected(self, work: Work, result: Result) -> None:
         ids = self._device_ids()

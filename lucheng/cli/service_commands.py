@@ -66,9 +66,9 @@ def demo(
     taxis: Annotated[int | None, typer.Option("--taxis", help=text("demo.taxis"))] = None,
     bikes: Annotated[int | None, typer.Option("--bikes", help=text("demo.bikes"))] = None,
     data_file: Annotated[Path | None, typer.Option("--data-file", help=text("demo.file"), metavar="FILE")] = None,
-    file_format: Format = "csv",
+    file_format: Annotated[str | None, typer.Option("--format", help=text("demo.format"), metavar="FORMAT")] = None,
     day: Day = "",
-    speed: Annotated[float, typer.Option("--speed", help=text("opt.speed"), min=0)] = 1.0,
+    speed: Annotated[float | None, typer.Option("--speed", help=text("demo.speed"), min=0)] = None,
     as_json: Json = False,
 ) -> None:
     settings = settings_of(place(context), {"demo.taxis": taxis, "demo.bikes": bikes})

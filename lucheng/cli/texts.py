@@ -78,6 +78,13 @@ TEXTS: dict[str, Word] = {
     "demo.seconds": Word("Stop after so many seconds.", "运行多少秒后停止。"),
     "demo.taxis": Word("Taxis that drive.", "出租车数量。"),
     "demo.bikes": Word("E-bikes.", "电动自行车数量。"),
+    "demo.format": Word(
+        "What the file holds; told by its first line when not given.", "文件格式；未指定时按首行判断。"
+    ),
+    "demo.speed": Word(
+        "How much faster than the data's own time, 0: as fast as it goes; default 60 for a file, 1 for the city.",
+        "相对数据时间的倍速，0 为最快；文件默认 60，模拟城市默认 1。",
+    ),
     "demo.title": Word(
         "lucheng demo · a city through a real broker ({broker})", "lucheng 演示 · 城市数据经真实 MQTT（{broker}）"
     ),
