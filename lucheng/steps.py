@@ -207,7 +207,7 @@ class Steps:
     def _note_heard(self, batch: PointBatch) -> None:
         if not len(batch):
             return
-        slots = self.analysis.state.slots
+        slots = int(batch.slot.max()) + 1
         if slots > len(self._heard_ms):
             self._heard_ms = np.concatenate([self._heard_ms, np.zeros(slots - len(self._heard_ms), np.int64)])
         self._heard_ms[batch.slot] = batch.received_ms
