@@ -21,6 +21,9 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 DAY_MS = 86_400_000
+#: `devices.unknown` is `LUCHENG_DEVICES__UNKNOWN` in the environment.
+ENV_PREFIX = "LUCHENG_"
+ENV_DELIMITER = "__"
 
 #: What each URL scheme means: (default port, TLS).
 BROKER_SCHEMES = {"mqtt": (1883, False), "mqtts": (8883, True)}

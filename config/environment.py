@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
+from config.base import ENV_DELIMITER, ENV_PREFIX
 from config.sections import Settings
-from config.settings import ENV_DELIMITER, ENV_PREFIX
 
 
 class _FromEnvironment(BaseSettings, Settings):

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlunsplit
 
 from pydantic import ValidationError
 
+from config.base import ENV_DELIMITER, ENV_PREFIX
 from config.sections import BROKER_SCHEMES, Settings, section_types, split_url
 from config.toml_lines import KeyPath, key_lines, line_of, syntax_line, toml_value
 from model.errors import SettingsError
@@ -28,8 +29,6 @@ from model.errors import SettingsError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-ENV_PREFIX = "LUCHENG_"
-ENV_DELIMITER = "__"
 #: Variables that share the prefix but are no settings.
 ENV_OTHER = frozenset({"LUCHENG_TEST_DATA", "LUCHENG_CACHE_DIR"})
 #: A settings file is written by hand: more than this is not one.
