@@ -1,5 +1,5 @@
 # make env    .venv with everything the service needs, from hash-locked requirements
-# make demo   env, then a synthetic city through a real broker (DATA=FILE FORMAT=cabspotting plays real data)
+# make demo   env, then a synthetic city through a real broker (DATA=FILE plays real data, SPEED=60 times as fast)
 # make test   test dependencies, mosquitto where it may be installed, `make check`, every test
 # make check  ruff, mypy, floors, generated documents
 # make bench | soak | lock | wheel | clean
@@ -46,7 +46,7 @@ $(TEST_STAMP): $(RUN_STAMP)
 	@rm -f .venv/.test-* && touch $@
 
 demo: env
-	@$(BIN)/lucheng demo $(if $(DATA),--data-file '$(DATA)') $(if $(FORMAT),--format '$(FORMAT)') \
+	@$(BIN)/lucheng demo $(if $(DATA),--data-file '$(DATA)') $(if $(FORMAT),--format '$(FORMAT)') $(if $(SPEED),--speed '$(SPEED)') \
 		$(if $(filter command line environment,$(origin SECONDS)),--seconds '$(SECONDS)') $(ARGS)
 
 # Where it may, and without a question: as root, or with sudo that asks for no password.
