@@ -66,6 +66,16 @@ class Mqtt(Section):
         "certificate authority for mqtts:// (PEM); empty: the system's",
         "mqtts:// 所用 CA 证书（PEM）；留空用系统证书",
     )
+    files_dir: OptionalPath = setting(
+        None,
+        "folder in which a foreign broker's password and ACL files are kept in step with the registry",
+        "外部 MQTT 服务器的密码与 ACL 文件目录，随设备登记自动更新",
+    )
+    broker_pid_file: OptionalPath = setting(
+        None,
+        "process id file of that broker, which is then told to reload; else a systemd path unit does it",
+        "该服务器的进程号文件，用于通知其重新加载；否则由 systemd 路径单元完成",
+    )
     keepalive_s: int = setting(
         30, "seconds of silence after which a ping is sent", "静默多少秒后发送心跳", ge=5, le=3600
     )
@@ -153,18 +163,21 @@ class Log(Section):
         ge=1_000,
         le=100_000_000,
     )
-    max_bytes: int = setting(
-        8 * GIB,
-        "size of the points' log beyond which nothing more is accepted until the store catches up",
-        "点日志大小上限，达到后暂停接收直至存储追上",
-        ge=16 * MIB,
-        le=1024 * GIB,
+    max_backlog_rows: int = setting(
+        100_000_000,
+        "points in the log and not stored yet beyond which nothing more is accepted until the store catches up",
+        "日志中未入库点数上限，达到后暂停接收直至存储追上",
+        ge=10_000,
+        le=10_000_000_000,
     )
     read_max_records: int = setting(
-        64, "records the pipeline reads at a time", "流水线每次读取的记录数", ge=1, le=10_000
+        256, "records the pipeline reads at a time", "流水线每次读取的记录数", ge=1, le=10_000
     )
     read_max_bytes: int = setting(
-        16 * MIB, "bytes the pipeline reads at a time", "流水线每次读取的字节数", ge=64 * KIB, le=GIB
+        8 * MIB, "bytes the pipeline reads at a time", "流水线每次读取的字节数", ge=64 * KIB, le=GIB
+    )
+    step_max_rows: int = setting(
+        32_768, "points the pipeline works on at a time", "流水线每次处理的点数", ge=1_000, le=1_000_000
     )
 
 
@@ -172,7 +185,11 @@ class Series(Section):
     """The time-series store · 时序存储"""
 
     max_open_rows: int = setting(
-        2_000_000, "points of open hours before the oldest hour is sealed", "未封存的点数上限", ge=1_000, le=100_000_000
+        524_288,
+        "points kept as they came before they are sorted into segments",
+        "整理为分段前的未封存点数",
+        ge=1_000,
+        le=16_000_000,
     )
     seal_delay_s: int = setting(
         600, "seconds after the end of an hour until it is sealed", "整点结束后多少秒封存", ge=0, le=86_400
@@ -194,7 +211,20 @@ class Series(Section):
         ge=0,
         le=10_000_000,
     )
-    cache_kib: int = setting(64 * KIB, "page cache of the store, KiB", "存储页缓存（KiB）", ge=1_024, le=16 * MIB)
+    snapshot_every_s: float = setting(
+        60.0,
+        "longest time between two snapshots of the analytics state",
+        "两次状态快照的最长间隔（秒）",
+        ge=1,
+        le=3_600,
+    )
+    max_lookup_keys: int = setting(
+        4_000_000,
+        "keys of stored points remembered to recognise late duplicates (28 bytes each)",
+        "用于识别迟到重复点的键缓存数（每个 28 字节）",
+        ge=10_000,
+        le=100_000_000,
+    )
 
 
 class Devices(Section):

@@ -2,8 +2,8 @@
 
 Invariants: without `mqtt.url` the service runs a broker of its own in its data folder and signs in
 with passwords made anew at every start; a registry change is in the broker's files within
-`devices.broker_files_delay_ms` of the last one, and the broker is told to read them. A foreign
-broker is never written to, but where `broker files` keeps its files, they are followed.
+`devices.broker_files_delay_ms` of the last one, and the broker is told to read them. So are a foreign
+broker's files, where `mqtt.files_dir` names their folder.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from config.settings import broker_user
 from devices.broker_files import ACL_NAME, PASSWORDS_NAME, SERVICE_ACCOUNTS, BrokerFiles
-from devices.credentials import Credentials
+from devices.credentials import Credential, Credentials
 from ingest.mqtt.broker_url import BrokerUrl, parse_broker_url
 from lucheng.broker import EmbeddedBroker
 from lucheng.rooms import BROKER_FOLDER
@@ -50,6 +51,7 @@ class BrokerLink:
         self._changed = threading.Event()
         self._stop = threading.Event()
         self._files: BrokerFiles | None = None
+        self._pid_file: Path | None = None
         self.embedded: EmbeddedBroker | None = None
         self.points: BrokerUrl | None = None
         self.alarms: BrokerUrl | None = None
@@ -74,11 +76,26 @@ class BrokerLink:
         # With `use_username_as_clientid`, as our files set it, one user is one session: the alarms have their own.
         alarms_user = ALARMS_ACCOUNT if given.user == POINTS_ACCOUNT else given.user
         self.points, self.alarms = given, replace(given, user=alarms_user)
+        if self._settings.mqtt.files_dir is not None:
+            if given.user == POINTS_ACCOUNT and given.password:
+                give_accounts(self._credentials(), given.password)
+            self._keep_files(self._settings.mqtt.files_dir, self._settings.mqtt.broker_pid_file)
+
+    def _credentials(self) -> Credentials:
+        return Credentials(self._rooms.registry.file, iterations=self._settings.devices.password_iterations)
+
+    def _keep_files(self, folder: Path, pid_file: Path | None) -> None:
+        """Write the files now, and again after every change."""
+        self._files = BrokerFiles(self._rooms.registry.file, folder)
+        self._pid_file = pid_file
+        self._sync()
+        self._thread = threading.Thread(target=self._follow, name="broker-files", daemon=True)
+        self._thread.start()
 
     def _own(self) -> None:
         settings = self._settings.broker
         folder = self._rooms.data_dir / BROKER_FOLDER
-        credentials = Credentials(self._rooms.registry.file, iterations=self._settings.devices.password_iterations)
+        credentials = self._credentials()
         passwords = {name: credentials.renew_account(name).password for name in (POINTS_ACCOUNT, ALARMS_ACCOUNT)}
         self._files = BrokerFiles(self._rooms.registry.file, folder / "files")
         self._files.write()
@@ -102,29 +119,29 @@ class BrokerLink:
         where = parse_broker_url(self.embedded.url)
         self.points = replace(where, user=POINTS_ACCOUNT, password=passwords[POINTS_ACCOUNT])
         self.alarms = replace(where, user=ALARMS_ACCOUNT, password=passwords[ALARMS_ACCOUNT])
-        self._thread = threading.Thread(target=self._follow, name="broker-files", daemon=True)
-        self._thread.start()
+        # amqtt is told by its keeper, mosquitto by its process id
+        self._keep_files(folder / "files", self.embedded.pid_file if self.embedded.program == "mosquitto" else None)
 
     def registry_changed(self) -> None:
         """Bring the broker's files up to date soon."""
         self._changed.set()
 
     def _follow(self) -> None:
-        assert self._files is not None
-        assert self.embedded is not None
         while not self._stop.is_set():
             if self._changed.wait(POLL_S):
                 self._changed.clear()
                 self._stop.wait(self._settings.devices.broker_files_delay_ms / 1000)  # many changes, one write
-            if not self.embedded.alive and not self._stop.is_set():
+            if self.embedded is not None and not self.embedded.alive and not self._stop.is_set():
                 self._restart()
-            try:
-                if self.embedded.program == "mosquitto":
-                    self._files.sync(self.embedded.pid_file)  # tells the broker too, again when that failed
-                elif self._files.sync():
-                    self.embedded.reload()
-            except LuchengError as error:
-                _log.error("broker files not written", error=str(error))
+            self._sync()
+
+    def _sync(self) -> None:
+        assert self._files is not None
+        try:
+            if self._files.sync(self._pid_file) and self.embedded is not None and self._pid_file is None:
+                self.embedded.reload()
+        except LuchengError as error:
+            _log.error("broker files not in step", error=str(error))
 
     def _restart(self) -> None:
         """The embedded broker is part of the service: when it dies it comes back on the same port."""
@@ -142,6 +159,13 @@ class BrokerLink:
         if self._thread is not None:
             self._thread.join(timeout=5)
         self._stack.close()
+
+
+def give_accounts(credentials: Credentials, password: str) -> None:
+    """Let the service's accounts sign in with `password`, at a broker that reads our files; nothing when they may."""
+    for name in (POINTS_ACCOUNT, ALARMS_ACCOUNT):
+        if not credentials.verify(name, password):
+            credentials.renew_account(name, same_as=Credential(name, password))
 
 
 def _is_loopback(host: str) -> bool:

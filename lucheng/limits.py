@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analytics.limits import CleanLimits
+from lucheng.runner import RunnerLimits
 
 if TYPE_CHECKING:
     from config.sections import Settings
@@ -49,6 +50,20 @@ def decoder_limits(settings: Settings) -> DecodeLimits:
         alarm_id_chars=limits.alarm_id_chars,
         quarantine_raw_bytes=limits.quarantine_raw_bytes,
         alarm_late_ms=settings.clean.late_alarm_ms,
+    )
+
+
+def runner_limits(settings: Settings) -> RunnerLimits:
+    """The pipeline's steps, snapshots, sealing and retention."""
+    series, log = settings.series, settings.log
+    return RunnerLimits(
+        snapshot_every_rows=series.snapshot_every_rows,
+        snapshot_every_s=series.snapshot_every_s,
+        seal_delay_s=series.seal_delay_s,
+        retention_days=series.retention_days,
+        max_step_rows=log.step_max_rows,
+        max_read_records=log.read_max_records,
+        max_read_bytes=log.read_max_bytes,
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lucheng.app import pipeline
 from lucheng.ingesting import DirectSink, FileTotals, Progress, ingest_file
-from lucheng.limits import clean_limits
+from lucheng.limits import clean_limits, runner_limits
 from lucheng.rooms import Rooms, open_rooms, operating_system_user
 from lucheng.runner import Runner
 from lucheng.steps import Steps
@@ -32,9 +32,7 @@ def offline_runner(rooms: Rooms) -> Runner:
         rooms.points_log,
         rooms.series,
         rooms.clock,
-        snapshot_every_rows=rooms.settings.series.snapshot_every_rows,
-        seal_delay_s=rooms.settings.series.seal_delay_s,
-        retention_days=rooms.settings.series.retention_days,
+        limits=runner_limits(rooms.settings),
     )
     runner.recover()
     return runner

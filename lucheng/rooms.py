@@ -103,6 +103,7 @@ class Rooms:
             clock=clock,
             read_only=read_only,
             max_open_rows=settings.series.max_open_rows,
+            max_lookup_keys=settings.series.max_lookup_keys,
             max_quarantine_rows_per_reason=settings.series.max_quarantine_rows_per_reason,
         )
         self._stack.callback(self.series.close)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lucheng.logs import logger
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 
 CONSUMER = "pipeline"
 SNAPSHOT = "analysis"
-DEFAULT_MAX_STEP_RECORDS = 256
+DEFAULT_MAX_READ_RECORDS = 256
+DEFAULT_MAX_READ_BYTES = 8 << 20
 DEFAULT_MAX_STEP_ROWS = 32_768
-DEFAULT_MAX_STEP_BYTES = 8 << 20
 DEFAULT_SNAPSHOT_EVERY_ROWS = 5_000_000
 DEFAULT_SNAPSHOT_EVERY_S = 60.0
-DEFAULT_SEAL_DELAY_S = 900
+DEFAULT_SEAL_DELAY_S = 600
+DEFAULT_RETENTION_DAYS = 90
 DEFAULT_HOUSEKEEPING_EVERY_S = 5.0
 #: Rows sealed between two runs: about a tenth of a second.
 DEFAULT_SEAL_STEP_ROWS = 262_144
@@ -54,6 +56,27 @@ class JobTally:
         return self.stored + self.duplicate + sum(self.quarantined.values())
 
 
+@dataclass(frozen=True, slots=True)
+class RunnerLimits:
+    """Periods and limits of a runner.
+
+    Attributes:
+        snapshot_every_rows, snapshot_every_s: how much a restart replays at most.
+        seal_delay_s: how long after its end an hour is sealed.
+        retention_days: how long points are kept after they were stored; 0 for ever.
+        max_step_rows: rows of one run of the stages.
+        max_read_records, max_read_bytes: what is read of the log at a time.
+    """
+
+    snapshot_every_rows: int = DEFAULT_SNAPSHOT_EVERY_ROWS
+    snapshot_every_s: float = DEFAULT_SNAPSHOT_EVERY_S
+    seal_delay_s: int = DEFAULT_SEAL_DELAY_S
+    retention_days: int = DEFAULT_RETENTION_DAYS
+    max_step_rows: int = DEFAULT_MAX_STEP_ROWS
+    max_read_records: int = DEFAULT_MAX_READ_RECORDS
+    max_read_bytes: int = DEFAULT_MAX_READ_BYTES
+
+
 class Runner:
     """Consumes the points' log.
 
@@ -65,9 +88,7 @@ class Runner:
         clock: source of time.
         wait_beyond: sleeps until the log is longer than a position, or a time-out in seconds has passed.
         on_fatal: called once, from the runner's thread, when it cannot go on.
-        snapshot_every_rows, snapshot_every_s: how much a restart replays at most.
-        seal_delay_s: how long after its end an hour is sealed.
-        retention_days: how long points are kept after they were stored; 0 for ever.
+        limits: see `RunnerLimits`.
     """
 
     def __init__(
@@ -80,11 +101,7 @@ class Runner:
         *,
         wait_beyond: Callable[[int, float], object] | None = None,
         on_fatal: Callable[[BaseException], None] | None = None,
-        snapshot_every_rows: int = DEFAULT_SNAPSHOT_EVERY_ROWS,
-        snapshot_every_s: float = DEFAULT_SNAPSHOT_EVERY_S,
-        seal_delay_s: int = DEFAULT_SEAL_DELAY_S,
-        retention_days: int = 90,
-        max_step_rows: int = DEFAULT_MAX_STEP_ROWS,
+        limits: RunnerLimits | None = None,
     ) -> None:
         self._stages = stages
         self._steps = steps
@@ -93,11 +110,7 @@ class Runner:
         self._clock = clock
         self._wait_beyond = wait_beyond or (lambda _position, timeout_s: clock.sleep(timeout_s))
         self._on_fatal = on_fatal
-        self._snapshot_every_rows = snapshot_every_rows
-        self._snapshot_every_s = snapshot_every_s
-        self._seal_delay_s = seal_delay_s
-        self._retention_days = retention_days
-        self._max_step_rows = max_step_rows
+        self._limits = limits or RunnerLimits()
         self._rows_since_snapshot = 0
         self._snapshot_at_s = clock.monotonic_s()
         self._housekeeping_at_s = clock.monotonic_s()
@@ -109,6 +122,10 @@ class Runner:
         self._failure: BaseException | None = None
         self.jobs: dict[bytes, JobTally] = {}
         self.position = series.totals().position
+        totals = series.totals()
+        self._accounted = (
+            totals.stored + totals.duplicate + sum(totals.quarantined.values()) + totals.gauges.get("expired", 0)
+        )
         #: How long the newest point of the last step took from its receive time to the store.
         self.lag_ms = 0
 
@@ -223,13 +240,13 @@ class Runner:
             work = Work(group, group[-1].position)
             self._run(work)
             self._count_job(work)
-            self._advance(work.position, len(work.batch))
+            self._advance(work.position, len(work.batch), sum(record.rows for record in group))
             if len(work.batch):
                 self.lag_ms = max(0, self._clock.now_ms() - int(work.batch.received_ms[-1]))
         return True
 
     def _read(self, after: int) -> list[LogRecord]:
-        return self._log.read(after, max_records=DEFAULT_MAX_STEP_RECORDS, max_bytes=DEFAULT_MAX_STEP_BYTES)
+        return self._log.read(after, max_records=self._limits.max_read_records, max_bytes=self._limits.max_read_bytes)
 
     def _groups(self, records: list[LogRecord]) -> list[list[LogRecord]]:
         """Split into steps: a file's records alone, others together up to `max_step_rows`."""
@@ -241,7 +258,7 @@ class Runner:
                 not groups
                 or alone
                 or groups[-1][-1].kind is RecordKind.FILE_POINTS
-                or rows + record.rows > self._max_step_rows
+                or rows + record.rows > self._limits.max_step_rows
             ):
                 groups.append([])
                 rows = 0
@@ -261,7 +278,7 @@ class Runner:
         _log.error("log record damaged", position=error.position, rows=rows, mend=error.mend)
         work = Work([], error.position, counted={Reason.LOG_CORRUPT: rows})
         self._run(work)
-        self._advance(error.position, 0)
+        self._advance(error.position, 0, rows)
 
     def _count_job(self, work: Work) -> None:
         record = work.records[0]
@@ -275,8 +292,13 @@ class Runner:
         for reason, rows in work.result.rejected:
             tally.quarantined[reason] = tally.quarantined.get(reason, 0) + len(rows)
 
-    def _advance(self, position: int, rows: int) -> None:
-        self._rows_since_snapshot += rows
+    def backlog_rows(self) -> int:
+        """Rows that are in the log and not accounted for yet."""
+        return self._log.received_rows() - self._accounted
+
+    def _advance(self, position: int, points: int, rows: int) -> None:
+        self._rows_since_snapshot += points
+        self._accounted += rows
         with self._moved:
             self.position = position
             self._moved.notify_all()
@@ -286,18 +308,18 @@ class Runner:
     def keep_house(self) -> None:
         """Snapshot, seal, retain and trim when they are due; a long seal goes step by step between runs."""
         now_s = self._clock.monotonic_s()
-        due = self._rows_since_snapshot >= self._snapshot_every_rows or (
-            self._rows_since_snapshot and now_s - self._snapshot_at_s >= self._snapshot_every_s
+        due = self._rows_since_snapshot >= self._limits.snapshot_every_rows or (
+            self._rows_since_snapshot and now_s - self._snapshot_at_s >= self._limits.snapshot_every_s
         )
         if due:
             self.snapshot()
         if now_s - self._housekeeping_at_s >= DEFAULT_HOUSEKEEPING_EVERY_S:
             self._housekeeping_at_s = now_s
             now_ms = self._clock.now_ms()
-            self._seal_before_ms = (now_ms - self._seal_delay_s * 1000) // _HOUR_MS * _HOUR_MS
+            self._seal_before_ms = (now_ms - self._limits.seal_delay_s * 1000) // _HOUR_MS * _HOUR_MS
             day = now_ms // _DAY_MS
-            if self._retention_days and day != self._retained_day:
-                self._series.retain((day - self._retention_days) * _DAY_MS)
+            if self._limits.retention_days and day != self._retained_day:
+                self._series.retain((day - self._limits.retention_days) * _DAY_MS)
                 self._retained_day = day
         if self._seal_before_ms and not self._series.seal(self._seal_before_ms, max_rows=DEFAULT_SEAL_STEP_ROWS):
             self._seal_before_ms = 0

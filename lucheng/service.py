@@ -33,7 +33,7 @@ from lucheng.app import inbound, pipeline
 from lucheng.broker_link import BrokerLink
 from lucheng.inbound import Inbound
 from lucheng.ingesting import ServiceSink, ingest_file
-from lucheng.limits import clean_limits, decoder_limits, mqtt_limits
+from lucheng.limits import clean_limits, decoder_limits, mqtt_limits, runner_limits
 from lucheng.logs import configure
 from lucheng.operating import operations_of
 from lucheng.rooms import open_rooms
@@ -115,6 +115,7 @@ class Service:
             max_rows=log.max_rows,
             max_delay_ms=log.max_delay_ms,
             max_queued_rows=log.max_queued_rows,
+            may_commit=self._store_keeps_up,
             name="points-log",
         )
         self.alarms = Committer(
@@ -138,9 +139,7 @@ class Service:
             self.clock,
             wait_beyond=self.points.wait_beyond,
             on_fatal=self.fail,
-            snapshot_every_rows=settings.series.snapshot_every_rows,
-            seal_delay_s=settings.series.seal_delay_s,
-            retention_days=settings.series.retention_days,
+            limits=runner_limits(settings),
         )
         self.runner.recover()
         self.alarm_path = AlarmPath(
@@ -210,6 +209,11 @@ class Service:
         server = ApiServer(app, self.rooms.socket_path, max_connections=api.max_connections)
         server.start()
         self._stack.callback(server.stop)
+
+    def _store_keeps_up(self) -> bool:
+        """Whether the log may grow: when the store is too far behind, nothing more is acknowledged, so reading stops."""
+        runner: Runner | None = getattr(self, "runner", None)
+        return runner is None or runner.backlog_rows() < self.settings.log.max_backlog_rows
 
     # -- while it runs ------------------------------------------------------------------------
 

@@ -252,7 +252,12 @@ def broker_files(
 
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is no folder.", mend="Name a folder, or one that is to be made.")
-    # always in this process: the registry is read beside the service, and the files belong to who asked
-    with open_rooms(place(context).data_dir, settings_of(place(context)), write=False) as rooms:
+    # always in this process: the files, and the service's password beside them, belong to who asked
+    from lucheng.broker_password import service_password  # noqa: PLC0415 as above
+
+    data_dir, settings = place(context).data_dir, settings_of(place(context))
+    password_file = service_password(data_dir, settings, out)
+    with open_rooms(data_dir, settings, write=False) as rooms:
         made = operations_of(rooms).broker_files(Caller(operating_system_user(), "cli", "process"), out)
+    made["files"].append(str(password_file))
     output.as_json(made) if as_json else typer.echo(text("files", files=output.cell(made["files"])))

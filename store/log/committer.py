@@ -30,6 +30,8 @@ DEFAULT_MAX_QUEUED_BYTES = 64 * 2**20
 DEFAULT_CLOSE_TIMEOUT_S = 8.0
 #: Longest single sleep of a thread that waits, seconds: bounds how late a clock that is not the machine's is noticed.
 _MAX_NAP_S = 0.25
+#: How often a closed gate is looked at again.
+_GATE_NAP_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Committer:
         max_commit_bytes: the same in bytes of payload.
         max_delay_ms: how long the first record waits for others; 0: a commit starts as soon as the writer is idle.
         max_queued_rows, max_queued_bytes: what may wait before `submit` blocks; one submission always fits an empty queue.
+        may_commit: while it answers False nothing is committed, so that producers wait; asked before each commit.
         name: the thread's name.
     """
 
@@ -88,10 +91,12 @@ class Committer:
         max_delay_ms: float = DEFAULT_MAX_DELAY_MS,
         max_queued_rows: int = DEFAULT_MAX_QUEUED_ROWS,
         max_queued_bytes: int = DEFAULT_MAX_QUEUED_BYTES,
+        may_commit: Callable[[], bool] = lambda: True,
         name: str = "log-writer",
     ) -> None:
         self._log = log
         self._clock = clock
+        self._may_commit = may_commit
         self._on_fatal = on_fatal
         self._max_rows = max_rows
         self._max_commit_bytes = max_commit_bytes
@@ -218,9 +223,12 @@ class Committer:
     def _next_group(self) -> list[_Entry] | None:
         """Wait until a commit is due and take it from the queue; None at the end."""
         with self._work:
-            while not (self._is_due() or (self._closed and self._queue)):
+            while not ((self._is_due() and self._may_commit()) or (self._closed and self._queue)):
                 if self._closed:
                     return None
+                if self._is_due():
+                    self._work.wait(_GATE_NAP_S)
+                    continue
                 if not self._queue:
                     self._work.wait()
                     continue
