@@ -133,14 +133,25 @@ class State:
             self.capacity = capacity
         self.slots = max(self.slots, slots)
 
-    def seed(self, slots: npt.NDArray[np.int32], newest_ms: npt.NDArray[np.int64]) -> None:
-        """Say what the store holds of devices of which this state knows nothing (its snapshot was lost).
+    def seed(
+        self,
+        slots: npt.NDArray[np.int32],
+        newest_ms: npt.NDArray[np.int64],
+        seq: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        """Say what the store holds of devices of which this state may know less (part of it was lost).
 
-        Nothing up to `newest_ms` is taken as certainly new any more; the store will be asked.
+        Nothing up to `newest_ms` is taken as certainly new any more; the store will be asked. `seq` is that of
+        the newest point, -1 for none: what came before it is not missing.
         """
         if not len(slots):
             return
         self.grow(int(slots.max()) + 1)
+        behind = newest_ms > self.newest_ms[slots]
+        if seq is not None:
+            counted = behind & (seq >= 0)
+            self.seq[slots[counted]] = seq[counted]
+            self.seq_seen[slots[counted]] = np.iinfo(np.uint64).max
         np.maximum.at(self.floor_ms, slots, newest_ms)
         np.maximum.at(self.newest_ms, slots, newest_ms)
 

@@ -214,6 +214,13 @@ class EmbeddedSeries(SeriesFile):
         with self._writing():
             return self._lookup.contains(points, self._open)
 
+    def newest_times(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Slot (ascending, int32), fix time (UTC ms) and seq of each device's newest point; for the pipeline only, no places."""
+        with self._writing():
+            open_rows = newest_of(Rows.of_batches([held.batch for held in self._open.batches], 0))
+            rows = newest_of(Rows.concat([self._newest.rows(), open_rows]))
+        return rows.array("slot").astype(np.int32), rows.time_ms(), rows.array("seq").astype(np.int64)
+
     # -- reads under a grant -------------------------------------------------------------------
 
     def track(self, grant: Grant, device: str, slot: int, from_ms: int, to_ms: int) -> PointBatch:

@@ -101,6 +101,19 @@ def test_seeded_devices_ask_the_store_about_all_that_it_may_hold() -> None:
     assert step.row[step.unsure].tolist() == [0]
 
 
+def test_a_seeded_seq_misses_nothing_of_what_the_store_holds() -> None:
+    state = State()
+    state.seed(np.array([0, 1], np.int32), np.array([NOW_MS, NOW_MS]), np.array([40, -1]))
+    rows = {"slot": [0, 0, 1], "seq": [39, 43, 9], "time_ms": [NOW_MS - 1_000, NOW_MS + 1_000, NOW_MS + 1_000]}
+    step = Analysis(CleanLimits(), state).begin(
+        PointBatch.of(3, {**rows, "received_ms": NOW_MS + 1_000, "lat": 40.65, "lon": 109.84})
+    )
+    assert step.gauges["points_missing"] == 2
+    # What this state knows better is not replaced.
+    state.seed(np.array([0], np.int32), np.array([NOW_MS]), np.array([40]))
+    assert state.seq[0] == 43
+
+
 def test_a_version_that_is_not_ours_says_so() -> None:
     raw = State(3).to_bytes()
     with pytest.raises(Corrupt, match="other version"):

@@ -1,0 +1,180 @@
+"""The judge: compares what was sent with what is stored after a fault has healed.
+
+Its verdict, always: every acknowledged item is stored once; every stored item was sent; payloads are equal (time, seq,
+latitude, longitude, speed); a device's points come back in the order of (fix time, seq); every alarm is exactly one
+signal; received = stored + duplicate + quarantined + in flight, by the counters and by reading every stored point
+back; `lucheng store check` finds nothing; and enough was acknowledged for all that to mean something. That
+something fresh still flows is for the test to show, by `fresh`, before it stops the service.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from config.sections import Settings
+from console.client import LocalClient
+from console.operations import Caller
+from lucheng.operating import operations_of
+from lucheng.rooms import open_rooms
+from model.batch import PointBatch
+from model.codes import ALARM_BY_NAME
+from model.grant import Grant, Purpose
+from model.signal import Signal
+from tests.lucheng.faults.ledger import Point, Sent
+from tests.lucheng.service_process import ServiceProcess
+
+SEED_ENV = "LUCHENG_TEST_SEED"
+END_MS = 1 << 52
+GRANT = Grant("judge", "test", Purpose("test"), None, 0, END_MS)
+_SOS = np.uint64(1 << ALARM_BY_NAME["sos"].bit)
+MAX_SHOWN = 5
+
+
+def seeded(name: str) -> random.Random:
+    """Random moments; the seed is printed, and can be given back by `LUCHENG_TEST_SEED`."""
+    seed = int(os.environ.get(SEED_ENV) or random.SystemRandom().randrange(1 << 32))
+    print(f"{name}: {SEED_ENV}={seed}")
+    return random.Random(seed)
+
+
+@dataclass(slots=True)
+class Stored:
+    """Everything a data folder holds.
+
+    Attributes:
+        points: as stored, with how often each key is there.
+        times: how often each key is there.
+        batches: the same as columns, in the order of the fleet's read.
+        marks: marks of each key's point.
+        signals: every signal.
+    """
+
+    points: dict[tuple[str, int], Point] = field(default_factory=dict)
+    times: dict[tuple[str, int], int] = field(default_factory=dict)
+    marks: dict[tuple[str, int], int] = field(default_factory=dict)
+    rows: int = 0
+    signals: list[Signal] = field(default_factory=list)
+    out_of_order: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, data: Path) -> Stored:
+        """Read every point and signal back through the store's own reads."""
+        found = cls()
+        with open_rooms(data, Settings(), write=False) as rooms:
+            ids = rooms.registry.directory().ids
+            for batch in rooms.series.fleet(GRANT, 0, END_MS):
+                found.rows += len(batch)
+                found._take(ids, batch)
+            for slot, device in enumerate(ids):
+                track = rooms.series.track(GRANT, device, slot, 0, END_MS)
+                keys = list(zip(track.time_ms.tolist(), track.seq.tolist(), strict=True))
+                if keys != sorted(keys):
+                    found.out_of_order.append(device)
+            found.signals = [kept.signal for kept in _all_signals(rooms.signals)]
+        return found
+
+    def _take(self, ids: list[str], batch: PointBatch) -> None:
+        speeds = np.round(batch.speed_kmh.astype(np.float64), 1)
+        columns = (batch.slot, batch.seq, batch.time_ms, batch.lat.round(6), batch.lon.round(6), speeds)
+        sos = (batch.alarm_bits & _SOS) != 0
+        for slot, seq, time_ms, lat, lon, speed, is_sos, mark in zip(
+            *(column.tolist() for column in columns), sos.tolist(), batch.marks.tolist(), strict=True
+        ):
+            point = Point(ids[slot], seq, time_ms, lat, lon, speed, is_sos)
+            self.points[point.key] = point
+            self.times[point.key] = self.times.get(point.key, 0) + 1
+            self.marks[point.key] = mark
+
+
+def _all_signals(signals: Any) -> Iterator[Any]:
+    after = 0
+    while page := signals.list(GRANT, after=after, limit=10_000):
+        yield from page
+        after = page[-1].number
+
+
+def missing_by_seq(stored: Stored) -> int:
+    """Points lost on the way, counted from what is stored: the holes between each device's first and last seq."""
+    seqs: dict[str, list[int]] = {}
+    for device, seq in stored.points:
+        seqs.setdefault(device, []).append(seq)
+    return sum(max(held) - min(held) + 1 - len(held) for held in seqs.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Figures of a run, for the report."""
+
+    acknowledged: int
+    stored: int
+    duplicate: int
+    lost_upstream: int
+    signals: int
+
+
+def fresh(service: ServiceProcess, before: dict[str, Any]) -> None:
+    """Something new still flows: more is stored than at `before`."""
+    service.wait_status(lambda now: now["stored"] > before["stored"], "something fresh to be stored")
+
+
+def judge(
+    data: Path, sent: Sent, *, at_least: int, may_lose: bool = False, extra_devices: tuple[str, ...] = ()
+) -> Verdict:
+    """The verdict over a stopped service's folder; asserts all that the module says.
+
+    Args:
+        data: the data folder.
+        sent: what was sent and acknowledged.
+        at_least: how many acknowledged points make the run mean something.
+        may_lose: the broker was killed or wiped, so it may have lost what it acknowledged; then `points_missing`
+            must be exactly what the stored seqs show to be missing.
+        extra_devices: devices whose points are not in `sent` and are left out of the comparison.
+    """
+    with open_rooms(data, Settings(), write=False) as rooms:
+        client = LocalClient(operations_of(rooms), Caller("judge", "test", "process"))
+        status, check = client.call("status"), client.call("store_check")
+    stored = Stored.read(data)
+    print(f"judge: {status}")
+    quarantined = sum(status["quarantined"].values())
+    assert status["in_flight"] == 0
+    assert status["received"] == status["stored"] + status["duplicate"] + quarantined
+    assert status["stored"] == stored.rows
+
+    twice = [key for key, times in stored.times.items() if times > 1]
+    assert not twice[:MAX_SHOWN], f"{len(twice)} stored twice"
+    mine = {key: point for key, point in stored.points.items() if key[0] not in extra_devices}
+    never_sent = [key for key in mine if key not in sent.points]
+    assert not never_sent[:MAX_SHOWN], f"{len(never_sent)} never sent"
+    changed = [(point, sent.points[key]) for key, point in mine.items() if point != sent.points[key]]
+    assert not changed[:MAX_SHOWN], f"{len(changed)} changed on the way"
+    assert not stored.out_of_order
+
+    lost = [key for key in sent.acknowledged if key not in stored.points]
+    if may_lose:
+        assert status["counters"].get("points_missing", 0) == missing_by_seq(stored)
+    else:
+        assert not lost[:MAX_SHOWN], f"{len(lost)} acknowledged and lost"
+        assert status["counters"].get("points_missing", 0) == 0
+    _judge_signals(stored, sent, may_lose=may_lose)
+    assert len(sent.acknowledged) >= at_least
+
+    assert check["ok"], check["problems"]
+    return Verdict(len(sent.acknowledged), stored.rows, status["duplicate"], len(lost), len(stored.signals))
+
+
+def _judge_signals(stored: Stored, sent: Sent, *, may_lose: bool) -> None:
+    messages = [signal.id for signal in stored.signals if signal.source == "message"]
+    assert len(messages) == len(set(messages))
+    assert set(messages) <= set(sent.presses), "a signal of a message that was never sent"
+    if not may_lose:
+        assert sent.acknowledged_presses <= set(messages), "an acknowledged alarm message is no signal"
+    bits = [signal.device for signal in stored.signals if signal.source == "bit"]
+    raised = {point.device for point in stored.points.values() if point.sos}
+    assert sorted(bits) == sorted(raised), "not exactly one signal for each taxi in distress"

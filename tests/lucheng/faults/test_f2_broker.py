@@ -1,0 +1,84 @@
+"""F2: the broker is killed, restarted again and again, and wiped: what we acknowledged is there, and what was lost is counted.
+
+A killed mosquitto loses what it acknowledged to devices and had not saved, and what came before we subscribed again
+is delivered to nobody. Neither can be had back by the service; it has to say how much it is.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Mosquitto
+from tests.lucheng.faults.judge import Verdict, fresh, judge, seeded
+from tests.lucheng.faults.sender import SenderProcess
+from tests.lucheng.service_process import ServiceProcess
+
+CALM_S = (0.2, 1.0)
+DOWN_S = (0.0, 0.4)
+
+
+def _connected(service: ServiceProcess) -> None:
+    service.wait_status(
+        lambda now: now["live"]["mqtt_points_connected"] and now["live"]["mqtt_alarms_connected"],
+        "the broker to be connected again",
+    )
+
+
+def _broker_ends(service: ServiceProcess, mosquitto: Mosquitto, folder: Path, times: int, *, wipe: bool) -> Verdict:
+    """End the broker `times` times, by SIGKILL or SIGTERM; wipe its data the last time."""
+    random = seeded("broker ends")
+    with SenderProcess(mosquitto.url, folder / "ledger") as sender:
+        for left in reversed(range(times)):
+            time.sleep(random.uniform(*CALM_S))
+            if wipe and not left:
+                mosquitto.kill()
+                for saved in mosquitto.folder.glob("mosquitto.db*"):
+                    saved.unlink()
+            else:
+                random.choice((mosquitto.kill, mosquitto.stop))()
+            time.sleep(random.uniform(*DOWN_S))
+            mosquitto.start()
+            before = service.status()
+            _connected(service)
+            fresh(service, before)
+        sent = sender.stop()
+    # Whatever was lost at a device's very end shows with its next point: one more round of all of them.
+    with SenderProcess(mosquitto.url, folder / "ledger") as sender:
+        fresh(service, service.status())
+        time.sleep(0.5)
+        sent = sender.stop()
+    state = service.wait_quiet()
+    assert state["live"]["mqtt_points_connects"] >= times + 1
+    assert service.starts == 1
+    assert service.terminate()[0] == 0
+    return judge(service.data, sent, at_least=200 * times, may_lose=True)
+
+
+def test_killed_restarted_and_wiped_broker(service: ServiceProcess, mosquitto: Mosquitto, tmp_path: Path) -> None:
+    print(_broker_ends(service, mosquitto, tmp_path, 3, wipe=True))
+
+
+@pytest.mark.soak
+def test_20_broker_restarts(service: ServiceProcess, mosquitto: Mosquitto, tmp_path: Path) -> None:
+    print(_broker_ends(service, mosquitto, tmp_path, 20, wipe=False))
+
+
+def test_a_broker_that_lost_nothing_leaves_no_gap(
+    service: ServiceProcess, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """Ended in order while we are away, it keeps what it acknowledged: not one point is missing."""
+    with SenderProcess(mosquitto.url, tmp_path / "ledger", rate=500) as sender:
+        fresh(service, service.status())
+        service.kill9()
+        time.sleep(0.3)
+        mosquitto.stop()
+        mosquitto.start()
+        service.start()
+        fresh(service, service.status())
+        sent = sender.stop()
+    assert service.wait_quiet()["counters"].get("points_missing", 0) == 0
+    assert service.terminate()[0] == 0
+    print(judge(service.data, sent, at_least=300))
