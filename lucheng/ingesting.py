@@ -27,7 +27,7 @@ from model.seams import NewRecord, RecordKind
 
 if TYPE_CHECKING:
     from config.sections import Settings
-    from devices.registry import Registry
+    from ingest.files.reader import SlotsOf
     from model.clock import Clock
     from model.seams import Log
     from store.log.committer import Committer
@@ -135,7 +135,7 @@ def ingest_file(
     *,
     sink: Sink,
     runner: Runner,
-    registry: Registry,
+    slots_of: SlotsOf,
     settings: Settings,
     clock: Clock,
     day: date | None = None,
@@ -148,7 +148,7 @@ def ingest_file(
         format_name: a name of `ingest.files`.
         sink: where the records go.
         runner: the pipeline that stores them.
-        registry: registers the devices of the file.
+        slots_of: registers the devices of the file and gives their slots; `runner` can name them when it returns.
         settings: time zone and limits.
         clock: receive time.
         day: local day of formats whose rows have none.
@@ -172,7 +172,7 @@ def ingest_file(
             time_zone=settings.city.time_zone,
             date=day,
             clock=clock,
-            slots_of=registry.ensure,
+            slots_of=slots_of,
             max_line_bytes=settings.limits.line_bytes,
             raw_bytes=settings.limits.quarantine_raw_bytes,
             max_rows=DEFAULT_MAX_BATCH_ROWS,

@@ -66,7 +66,7 @@ def ingest_offline(
                 file_format,
                 sink=DirectSink(rooms.points_log, runner),
                 runner=runner,
-                registry=rooms.registry,
+                slots_of=rooms.registry.ensure,
                 settings=settings,
                 clock=rooms.clock,
                 day=day,

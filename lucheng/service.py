@@ -20,6 +20,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import structlog
 from sdnotify import SystemdNotifier
 
@@ -234,10 +236,14 @@ class Service:
         self.rooms.registry.refresh(self.directory)
         self.link.registry_changed()
 
-    def _register(self, devices: Sequence[str]) -> None:
-        """Take in devices that the rule `devices.unknown = "register"` lets in."""
-        self.rooms.registry.ensure(devices)
+    def _register(self, devices: Sequence[str]) -> npt.NDArray[np.int32]:
+        """Take in the devices of a file, or those that the rule `devices.unknown = "register"` lets in; their slots.
+
+        The pipeline names devices by the directory: it knows them before a point of theirs is in the log.
+        """
+        slots = self.rooms.registry.ensure(devices)
         self.rooms.registry.refresh(self.directory)
+        return slots
 
     def _follow_registry(self) -> None:
         """Notice changes that came by another way than the API (another process on the same file)."""
@@ -254,7 +260,7 @@ class Service:
             format_name,
             sink=ServiceSink(self.points, self.runner),
             runner=self.runner,
-            registry=self.rooms.registry,
+            slots_of=self._register,
             settings=self.settings,
             clock=self.clock,
             day=date.fromisoformat(day) if day else None,

@@ -191,7 +191,8 @@ class FileReader:
             if lines.broken is not None:
                 error = lines.broken
                 self.close()
-                raise BadInput(f"{self._path}:{self._line}: {error.message}", mend=error.mend) from error
+                place = f"{self._path}:{self._line - lines.cut}"  # a line that is cut off was counted already
+                raise BadInput(f"{place}: {error.message}", mend=error.mend) from error
             lines = next(self._blocks, None)
         self.close()
 

@@ -207,7 +207,7 @@ def test_a_truncated_gzip_keeps_what_was_good(write: Write, block_bytes: int) ->
     assert points == text.count(b"\n") - 1
     assert points > 1000
     assert [b.detail for b in bad] == ["the line is cut off where the file goes bad"]
-    assert f"{path}:{points + 3}:" in error.message
+    assert f"{path}:{points + 2}:" in error.message  # the header, the good rows, the one that is cut
 
 
 def test_a_damaged_gzip_and_many_members(write: Write) -> None:
