@@ -141,9 +141,10 @@ def _request(route: Route, arguments: dict[str, Any]) -> tuple[str, bytes | None
 
 
 def _errors(base: type[LuchengError]) -> dict[str, type[LuchengError]]:
+    """Error classes by code; a class that shares its parent's code does not stand for it."""
     found = {base.code: base}
     for child in base.__subclasses__():
-        found.update(_errors(child))
+        found = {**_errors(child), **found}
     return found
 
 

@@ -73,7 +73,7 @@ class Rejected:
 Hit = int | Route | Rejected
 Unknown = Literal["quarantine", "register"]
 #: Registers these device ids and brings the directory up to date; those it could not, it leaves out.
-Register = Callable[[Sequence[str]], None]
+Register = Callable[[Sequence[str]], object]
 
 
 class TopicTable:

@@ -15,8 +15,8 @@ from lucheng.operating import operations_of
 from lucheng.rooms import open_rooms
 from model.batch import PointBatch
 from model.codes import Flag, Mark
+from tests.lucheng.in_process import answer
 from tests.lucheng.real_data.real import MARKS, NOT_SENT, counts, shuffled_ties
-from tests.lucheng.service_process import answer
 
 WINDOW_MS = (0, 4_000_000_000_000)
 RFC3339_MS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.lucheng import in_process, service_process
 from tests.lucheng.real_data import answers
 from tests.lucheng.real_data.real import CABSPOTTING, FILES, SHENZHEN, Real, judged, read
-from tests.lucheng.service_process import answer
 
 
 @pytest.mark.parametrize("real", FILES, ids=lambda real: real.name)
@@ -21,12 +21,12 @@ def test_a_real_file_goes_in_to_the_row(real: Real, taxi_data: Path, tmp_path: P
     if real is CABSPOTTING:
         assert 0.005 < frame["jump"].sum() / len(frame) < 0.01
 
-    answers.check_totals(answer(data, "ingest", *real.command(path)), frame)
-    answers.check_totals(answer(data, "ingest", *real.command(path)), frame, again=True)
-    answers.check_status(answer(data, "status"), frame, times=2)
+    answers.check_totals(service_process.answer(data, "ingest", *real.command(path)), frame)
+    answers.check_totals(service_process.answer(data, "ingest", *real.command(path)), frame, again=True)
+    answers.check_status(in_process.answer(data, "status"), frame, times=2)
 
     answers.check_every_track(data, frame)
     devices = frame.groupby("device").size().sort_values().index
     answers.check_tracks(data, frame, [devices[-1], devices[len(devices) // 2]][: real.devices])
     answers.check_where(data, frame)
-    assert answer(data, "store", "check") == {"ok": True, "problems": []}
+    assert in_process.answer(data, "store", "check") == {"ok": True, "problems": []}
