@@ -212,6 +212,35 @@ def test_close_is_bounded_and_wakes_blocked_producers(log: GatedLog) -> None:
     assert log.last_position() == 1
 
 
+def test_nothing_is_committed_while_the_store_is_too_far_behind(log: GatedLog) -> None:
+    asked = Queue[bool]()
+    open_gate = threading.Event()
+
+    def may_commit() -> bool:
+        asked.put(True)
+        return open_gate.is_set()
+
+    acknowledged = Acknowledged()
+    with closing(
+        Committer(log, clock=SystemClock(), on_fatal=unexpected, max_delay_ms=0, may_commit=may_commit)
+    ) as committer:
+        committer.submit([new_record(1)], acknowledged.by("a"), urgent=True)
+        for _ in range(5):
+            asked.get(timeout=PATIENCE_S)
+        assert acknowledged.empty()
+        assert log.last_position() == 0
+        open_gate.set()
+        assert acknowledged.wait(1) == [("a", 1)]
+
+
+def test_what_waits_behind_the_closed_gate_is_drained_at_the_end(log: GatedLog) -> None:
+    acknowledged = Acknowledged()
+    committer = Committer(log, clock=SystemClock(), on_fatal=unexpected, max_delay_ms=0, may_commit=lambda: False)
+    committer.submit([new_record(1)], acknowledged.by("a"))
+    assert committer.close()
+    assert acknowledged.wait(1) == [("a", 1)]
+
+
 def test_waiting_for_the_log_to_grow(log: GatedLog) -> None:
     log.append([new_record(1)])
     clock = SystemClock()
