@@ -88,6 +88,7 @@ class Runner:
         clock: source of time.
         wait_beyond: sleeps until the log is longer than a position, or a time-out in seconds has passed.
         on_fatal: called once, from the runner's thread, when it cannot go on.
+        on_retained: told how many rows went because their time was over.
         limits: see `RunnerLimits`.
     """
 
@@ -101,6 +102,7 @@ class Runner:
         *,
         wait_beyond: Callable[[int, float], object] | None = None,
         on_fatal: Callable[[BaseException], None] | None = None,
+        on_retained: Callable[[int], object] = lambda _rows: None,
         limits: RunnerLimits | None = None,
     ) -> None:
         self._stages = stages
@@ -110,6 +112,7 @@ class Runner:
         self._clock = clock
         self._wait_beyond = wait_beyond or (lambda _position, timeout_s: clock.sleep(timeout_s))
         self._on_fatal = on_fatal
+        self._on_retained = on_retained
         self._limits = limits or RunnerLimits()
         self._rows_since_snapshot = 0
         self._snapshot_at_s = clock.monotonic_s()
@@ -319,7 +322,9 @@ class Runner:
             self._seal_before_ms = (now_ms - self._limits.seal_delay_s * 1000) // _HOUR_MS * _HOUR_MS
             day = now_ms // _DAY_MS
             if self._limits.retention_days and day != self._retained_day:
-                self._series.retain((day - self._limits.retention_days) * _DAY_MS)
+                gone = self._series.retain((day - self._limits.retention_days) * _DAY_MS)
+                if gone:
+                    self._on_retained(gone)
                 self._retained_day = day
         if self._seal_before_ms and not self._series.seal(self._seal_before_ms, max_rows=DEFAULT_SEAL_STEP_ROWS):
             self._seal_before_ms = 0

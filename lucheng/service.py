@@ -38,7 +38,7 @@ from lucheng.ingesting import ServiceSink, ingest_file
 from lucheng.limits import clean_limits, decoder_limits, mqtt_limits, runner_limits
 from lucheng.logs import configure
 from lucheng.operating import operations_of
-from lucheng.rooms import open_rooms
+from lucheng.rooms import open_rooms, operating_system_user
 from lucheng.runner import Runner
 from lucheng.steps import Steps
 from model.clock import Clock, SystemClock
@@ -92,6 +92,7 @@ class Service:
     def _open(self) -> None:
         settings = self.settings
         self.rooms = self._stack.enter_context(open_rooms(self._data_dir, settings, write=True, clock=self.clock))
+        self._note("service.start", str(os.getpid()))
         self.directory = self.rooms.registry.directory()
         self._open_logs()
         self._open_pipeline()
@@ -104,6 +105,9 @@ class Service:
         follower.start()
         self._stack.callback(follower.join, 5)
         self._stack.callback(self.stopping.set)
+
+    def _note(self, action: str, target: str) -> None:
+        self.rooms.audit.append(operating_system_user(), "service", action, target, "", {})
 
     def _open_logs(self) -> None:
         log = self.settings.log
@@ -141,6 +145,7 @@ class Service:
             self.clock,
             wait_beyond=self.points.wait_beyond,
             on_fatal=self.fail,
+            on_retained=lambda rows: self._note("store.retain", f"{rows} points"),
             limits=runner_limits(settings),
         )
         self.runner.recover()
@@ -303,6 +308,7 @@ class Service:
             self.alarm_path.stop(drain_s=DRAIN_S)
             if not self.runner.stop(drain_s=DRAIN_S):
                 _log.warning("stopped before everything was stored; the next start goes on from there")
+            self._note("service.stop", str(os.getpid()))
         self._stack.close()
 
 
