@@ -298,18 +298,21 @@ class Service:
     def close(self) -> None:
         """Stop reading, drain what was read, keep the state, release everything."""
         self.stopping.set()
-        if self.failure is None:
-            for source in self.sources.values():
-                threading.Thread(target=source.stop, daemon=True).start()
-            for source in self.sources.values():
-                source.stop()
-            self.points.close(timeout_s=DRAIN_S)
-            self.alarms.close(timeout_s=DRAIN_S)
-            self.alarm_path.stop(drain_s=DRAIN_S)
-            if not self.runner.stop(drain_s=DRAIN_S):
-                _log.warning("stopped before everything was stored; the next start goes on from there")
-            self._note("service.stop", str(os.getpid()))
-        self._stack.close()
+        with self._stack:
+            if self.failure is None:
+                self._drain()
+                self._note("service.stop", str(os.getpid()))
+
+    def _drain(self) -> None:
+        for source in self.sources.values():  # all at once: each takes its own time to let go
+            threading.Thread(target=source.stop, daemon=True).start()
+        for source in self.sources.values():
+            source.stop()
+        self.points.close(timeout_s=DRAIN_S)
+        self.alarms.close(timeout_s=DRAIN_S)
+        self.alarm_path.stop(drain_s=DRAIN_S)
+        if not self.runner.stop(drain_s=DRAIN_S):
+            _log.warning("stopped before everything was stored; the next start goes on from there")
 
 
 def _calm_collector() -> None:
