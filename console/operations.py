@@ -35,7 +35,7 @@ from devices.directory import KIND_CODE, KINDS, Directory
 from model.batch import PointBatch
 from model.codes import ALARM_BY_NAME, Reason
 from model.device import Kind, check_device_id
-from model.errors import AuditUnwritable, Refused, TryAgain, UsageError
+from model.errors import AuditUnwritable, Refused, StoreError, TryAgain, UsageError
 from model.grant import Grant, Purpose
 from model.seams import Problem
 from store.audit import purpose_text
@@ -286,25 +286,34 @@ class Operations(DeviceOperations):
 
     def audit_verify(self, caller: Caller) -> dict[str, Any]:
         """Whether the chain holds, and the first bad row. A chain too damaged to be written to is reported all the same."""
-        unwritable: list[Problem] = []
-        try:
-            self._note(caller, "audit.verify")
-        except AuditUnwritable as error:
-            unwritable = [Problem("audit.db", error.message, error.mend)]
-        bad = self._chain.verify()
-        problems = [bad] if bad is not None else unwritable
-        return {"ok": not problems, "rows": self._chain.last_number(), "problems": problem_rows(problems)}
+        problems = self._audit_problems(caller, "audit.verify")
+        return {"ok": not problems, "rows": self._audit_rows(), "problems": problem_rows(problems)}
 
     def store_check(self, caller: Caller) -> dict[str, Any]:
-        """Read every store and report what does not hold. Changes nothing."""
-        self._note(caller, "store.check")
-        bad = self._chain.verify()
-        problems = [bad] if bad is not None else []
+        """Read every store and report what does not hold, the audit too. Changes nothing."""
+        problems = self._audit_problems(caller, "store.check")
         for store in (self._points_log, self._alarms_log, self._series):
             problems += store.check()
         for path in self._plain_files:
             problems += check_file(path)
         return {"ok": not problems, "problems": problem_rows(problems)}
+
+    def _audit_problems(self, caller: Caller, action: str) -> list[Problem]:
+        """What does not hold of the audit; the look itself is audited where that can be done, for it gives no data out."""
+        unwritable: list[Problem] = []
+        try:
+            self._note(caller, action)
+        except AuditUnwritable as error:
+            unwritable = [Problem("audit.db", error.message, error.mend)]
+        bad = self._chain.verify()
+        return [bad] if bad is not None else unwritable
+
+    def _audit_rows(self) -> int | None:
+        """How many rows the audit has; None where that cannot be read any more."""
+        try:
+            return self._chain.last_number()
+        except StoreError:
+            return None
 
     def about(self, caller: Caller) -> dict[str, Any]:
         """What a client has to know before it asks: the city's time zone."""

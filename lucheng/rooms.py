@@ -82,8 +82,9 @@ class Rooms:
                 ) from error
             self._stack.enter_context(WriterLock(folder))
         settings, clock = self.settings, self.clock
-        # The audit is opened for writing even by readers: a read that cannot be audited is not done.
-        self.audit = AuditLog(folder / AUDIT_FILE, clock=clock)
+        # The audit is opened for writing even by readers: a read that cannot be audited is not done. A reader without a
+        # writable audit still opens, so that `audit verify` and `store check` can say what is wrong with it.
+        self.audit = AuditLog(folder / AUDIT_FILE, clock=clock, hold_failure=read_only)
         self._stack.callback(self.audit.close)
         self.registry = Registry(
             folder / REGISTRY_FILE, clock=clock, read_only=read_only, max_devices=settings.devices.max_devices

@@ -62,7 +62,8 @@ _INSERT = "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _NO_HASH = bytes(32)
 _NUMBERS = struct.Struct("<qq")
 _LENGTH = struct.Struct("<I")
-_MEND_BROKEN = "Run `lucheng audit verify`; keep audit.db and audit.checkpoints for the inquiry, then move both away so that new ones begin."
+_MEND_FOUND = "Keep audit.db and audit.checkpoints for the inquiry, then move both away so that new ones begin."
+_MEND_BROKEN = "`lucheng audit verify` says where. " + _MEND_FOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ class AuditLog:
         path: the file, e.g. `audit.db`.
         clock: gives the rows their time.
         read_only: list and verify only; every append then raises.
+        hold_failure: when it cannot be opened for writing, every append raises that, instead of the opening: the chain
+            can still be verified.
         checkpoints: the file of signed checkpoints; default `audit.checkpoints` beside `path`.
         key_file: the key that signs them; default `keys/audit.key` beside `path`.
         checkpoint_rows: rows between two checkpoints.
@@ -106,6 +109,7 @@ class AuditLog:
         *,
         clock: Clock,
         read_only: bool = False,
+        hold_failure: bool = False,
         checkpoints: Path | None = None,
         key_file: Path | None = None,
         checkpoint_rows: int = DEFAULT_CHECKPOINT_ROWS,
@@ -136,9 +140,9 @@ class AuditLog:
             raise
         except (sqlite3.Error, OSError, LuchengError) as error:
             self._release()
-            if isinstance(error, AuditUnwritable):
-                raise
-            raise _unwritable(path, error) from error
+            self._failure = error if isinstance(error, AuditUnwritable) else _unwritable(path, error)
+            if not hold_failure:
+                raise self._failure from error
 
     def append(self, who: str, role: str, action: str, target: str, purpose: str, detail: Mapping[str, Any]) -> int:
         """Write one row durably and return its number.
@@ -223,15 +227,15 @@ class AuditLog:
             for line, checkpoint in self._checkpoints.read():
                 if checkpoint is None:
                     place = f"{self._checkpoints.path.name} line {line}"
-                    return Problem(place, "the signature does not hold", _MEND_BROKEN)
+                    return Problem(place, "the signature does not hold", _MEND_FOUND)
                 signed[checkpoint.number] = checkpoint
             with closing(connect(self._path, read_only=True)) as connection:
                 connection.text_factory = _raw_text
                 return self._verify_rows(connection, signed)
         except sqlite3.Error as error:
-            return Problem(self._path.name, f"the file is damaged: {error}", _MEND_BROKEN)
+            return Problem(self._path.name, f"the file is damaged: {error}", _MEND_FOUND)
         except OSError as error:
-            return Problem(self._checkpoints.path.name, f"cannot be read: {error.strerror}", _MEND_BROKEN)
+            return Problem(self._checkpoints.path.name, f"cannot be read: {error.strerror}", _MEND_FOUND)
         except LuchengError as error:
             return Problem(self._path.name, error.message, error.mend)
 
@@ -313,7 +317,7 @@ class AuditLog:
         return self._bad(number + 1, f"is gone, like those up to {last}") if last > number else None
 
     def _bad(self, number: int, what: str) -> Problem:
-        return Problem(f"{self._path.name} row {number}", f"row {number} {what}", _MEND_BROKEN)
+        return Problem(f"{self._path.name} row {number}", f"row {number} {what}", _MEND_FOUND)
 
     def _writable(self) -> sqlite3.Connection:
         if self._failure is not None:
