@@ -16,6 +16,8 @@ class LazyLogger:
         if self._made is None:
             import structlog  # noqa: PLC0415 (the reason for this module)
 
+            if not structlog.is_configured():
+                configure()  # structlog's own default is standard output, which belongs to the command's answer
             self._made = structlog.get_logger(self._name)
         return getattr(self._made, method)
 
@@ -26,7 +28,7 @@ def logger(name: str) -> LazyLogger:
 
 
 def configure() -> None:
-    """Logs of the service: one JSON object a line on standard error, UTC times."""
+    """Where logs go: one JSON object a line on standard error, UTC times."""
     import logging  # noqa: PLC0415 (as above)
     import sys  # noqa: PLC0415
 

@@ -79,6 +79,8 @@ class Fleet:
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"fleet-{name or 'all'}".replace("/", "-"))
         if self._credentials is not None:
             client.username_pw_set(name, self._credentials[name])
+        elif self._where.user:
+            client.username_pw_set(self._where.user, self._where.password)
         client.max_inflight_messages_set(WINDOW)
         client.reconnect_delay_set(1, 1)
         line = Line(client)
