@@ -104,9 +104,8 @@ def test_changes_go_through(house: House, remote: RemoteClient) -> None:
 
 
 def test_who_asks_is_what_the_kernel_says(house: House, served: Path) -> None:
-    status, _ = ask(
-        served, "GET", "/v1/audit", **{"X-Forwarded-For": "mallory", "X-User": "mallory", "Host": "mallory"}
-    )
+    forged = {"X-Forwarded-For": "mallory", "X-User": "mallory", "Host": "mallory"}
+    status, _ = ask(served, "GET", "/v1/audit", None, **forged)
     assert status == 200
     row = house.rooms.audit.rows(newest_first=True, limit=1)[0]
     assert (row.who, row.role, row.detail["via"]) == (pwd.getpwuid(os.getuid()).pw_name, "cli", "socket")

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,10 +126,11 @@ def test_where_forgets_a_deleted_device_and_keeps_a_disabled_one(house: House) -
 def test_an_ebikes_place_is_not_given_for_any_other_reason(house: House, purpose: str | None) -> None:
     house.put("ebike/1", [START_MS])
     house.put("taxi/1", [START_MS])
-    for operation, arguments in (
+    attempts: tuple[tuple[str, dict[str, Any]], ...] = (
         ("track", {"device": "ebike/1", **WINDOW}),
         ("where", {"devices": ["taxi/1", "ebike/1"]}),
-    ):
+    )
+    for operation, arguments in attempts:
         with pytest.raises(Refused) as caught:
             house.ask(operation, **arguments, purpose=purpose)
         assert "subject_request:REF" in caught.value.mend
@@ -333,7 +335,7 @@ def test_broker_files_are_written_private(house: House, tmp_path: Path) -> None:
 def test_s9_no_text_in_a_filter_is_sql(house: House, text: str) -> None:
     house.put("taxi/1", [START_MS])
     house.signal(1, "taxi/1")
-    attempts = [
+    attempts: list[tuple[str, dict[str, Any]]] = [
         ("device_list", {"text": text}),
         ("device_list", {"kind": text}),
         ("device_show", {"device": text}),
@@ -395,7 +397,7 @@ def test_s20_a_damaged_audit_gives_no_data_and_changes_nothing(house: House) -> 
     house.ask("device_add", device="taxi/2")
     damage_audit(house)
     told = house.told
-    for operation, arguments in (
+    attempts: tuple[tuple[str, dict[str, Any]], ...] = (
         ("track", {"device": "taxi/1", **WINDOW}),
         ("where", {}),
         ("quarantine_list", {}),
@@ -407,12 +409,13 @@ def test_s20_a_damaged_audit_gives_no_data_and_changes_nothing(house: House) -> 
         ("device_credentials", {"device": "taxi/1"}),
         ("device_import", {"data": b"id\ntaxi/4\n"}),
         ("site_add", {"site": "s", "lat": 0.0, "lon": 0.0}),
-        ("store_check", {}),
-    ):
+    )
+    for operation, arguments in attempts:
         with pytest.raises(AuditUnwritable):
             house.ask(operation, **arguments)
     assert [row["device"] for row in house.ask("device_list")] == ["taxi/1", "taxi/2"]
     assert house.told == told
-    verified = house.ask("audit_verify")
-    assert verified["ok"] is False
-    assert "row" in verified["problems"][0]["place"]
+    for look in ("audit_verify", "store_check"):
+        found = house.ask(look)
+        assert found["ok"] is False
+        assert "row" in found["problems"][0]["place"]
