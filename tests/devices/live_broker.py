@@ -53,7 +53,7 @@ class Listener:
         """Publish at QoS 1; what the broker answered."""
         self.client.publish(topic, payload, 1, retain=retain)
         what, detail = self.next()
-        assert what == "published"
+        assert what == "published", (what, detail)
         return detail
 
     def subscribe(self, topic: str) -> None:
