@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from struct import pack
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -81,13 +82,34 @@ def _flag_table(flag: Flag, sent: Flag) -> npt.NDArray[np.uint16]:
     return np.array([sent, sent | flag, 0], np.uint16)
 
 
-_FLAGS = (
-    ("valid", _flag_table(Flag.VALID, Flag.VALID_SENT)),
-    ("ignition", _flag_table(Flag.IGNITION, Flag.IGNITION_SENT)),
-    ("occupied", _flag_table(Flag.OCCUPIED, Flag.OCCUPIED_SENT)),
-    ("armed", _flag_table(Flag.ARMED, Flag.ARMED_SENT)),
-    ("buffered", _flag_table(Flag.BUFFERED, Flag(0))),
+#: In the order valid, ignition, occupied, armed, buffered.
+_FLAG_TABLES = (
+    _flag_table(Flag.VALID, Flag.VALID_SENT),
+    _flag_table(Flag.IGNITION, Flag.IGNITION_SENT),
+    _flag_table(Flag.OCCUPIED, Flag.OCCUPIED_SENT),
+    _flag_table(Flag.ARMED, Flag.ARMED_SENT),
+    _flag_table(Flag.BUFFERED, Flag(0)),
 )
+
+
+# A comprehension for each field and struct.pack are the quickest way from objects to columns: 17 ns a value, where
+# transposing tuples and np.array take 38 ns.
+
+
+def _whole(values: list[int], code: str) -> npt.NDArray[Any]:
+    """Integers of the width that `code` of `struct` names; their bounds were checked by the decoder."""
+    missing = values.count(-1) == len(values)
+    return (
+        np.full(len(values), -1, f"={code}") if missing else np.frombuffer(pack(f"{len(values)}{code}", *values), code)
+    )
+
+
+def _single(values: list[float]) -> npt.NDArray[np.float32]:
+    """Floats as float32; a column that nobody sent is recognised by its default object."""
+    count = len(values)
+    if values.count(NAN) == count:
+        return np.full(count, NAN, np.float32)
+    return np.frombuffer(pack(f"{count}d", *values)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,36 +260,45 @@ class PointDecoder:
 
     def columns(self, rows: PointRows, received_ms: int) -> PointBatch:
         """The decoded points as columns, places converted to WGS-84."""
-        count = len(rows.points)
+        points, count = rows.points, len(rows.points)
         if not count:
             return PointBatch.empty()
-        column: dict[str, tuple[Any, ...]] = dict(
-            zip(OpenPoint.__struct_fields__, zip(*map(msgspec.structs.astuple, rows.points), strict=True), strict=True)
-        )
         flags = np.zeros(count, np.uint16)
-        for name, table in _FLAGS:
-            states = column[name]
-            if states.count(_NOT_SENT) != count:
+        for states, table in zip(
+            (
+                [point.valid for point in points],
+                [point.ignition for point in points],
+                [point.occupied for point in points],
+                [point.armed for point in points],
+                [point.buffered for point in points],
+            ),
+            _FLAG_TABLES,
+            strict=True,
+        ):
+            if states.count(_UNSENT) != count:
                 flags |= table[np.frombuffer(bytes(states), np.uint8)]
-        lat, lon = np.array(column["lat"], "<f8"), np.array(column["lon"], "<f8")
-        if column["datum"].count("wgs84") != count:
-            _convert(column["datum"], lat, lon)
+        lat = np.frombuffer(pack(f"{count}d", *[point.lat for point in points])).copy()
+        lon = np.frombuffer(pack(f"{count}d", *[point.lon for point in points])).copy()
+        datum = [point.datum for point in points]
+        if datum.count("wgs84") != count:
+            _convert(datum, lat, lon)
         alarm_bits = np.zeros(count, "<u8")
-        if any(column["alarms"]):
-            self._alarm_bits(rows, column["alarms"], alarm_bits)
+        alarms = [point.alarms for point in points]
+        if any(alarms):
+            self._alarm_bits(rows, alarms, alarm_bits)
         return PointBatch(
-            slot=np.array(rows.slots, "<i4"),
-            time_ms=np.array(column["ts"], "<i8"),
+            slot=np.frombuffer(pack(f"{count}i", *rows.slots), np.int32),
+            time_ms=_whole([point.ts for point in points], "q"),
             received_ms=np.full(count, received_ms, "<i8"),
-            seq=np.array(column["seq"], "<i8"),
+            seq=_whole([point.seq for point in points], "q"),
             lat=lat,
             lon=lon,
-            speed_kmh=np.array(column["speed_kmh"], "<f4"),
-            heading_deg=np.array(column["heading_deg"], "<f4"),
-            alt_m=np.array(column["alt_m"], "<f4"),
-            acc_m=np.array(column["acc_m"], "<f4"),
-            sat=np.array(column["sat"], "<i2"),
-            battery_pct=np.array(column["battery_pct"], "<i2"),
+            speed_kmh=_single([point.speed_kmh for point in points]),
+            heading_deg=_single([point.heading_deg for point in points]),
+            alt_m=_single([point.alt_m for point in points]),
+            acc_m=_single([point.acc_m for point in points]),
+            sat=_whole([point.sat for point in points], "h"),
+            battery_pct=_whole([point.battery_pct for point in points], "h"),
             flags=flags,
             alarm_bits=alarm_bits,
             marks=np.zeros(count, "<u2"),

@@ -9,6 +9,7 @@ gzip bomb is decompressed block by block). It does not know what the lines mean.
 from __future__ import annotations
 
 import io
+import stat
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,13 +60,17 @@ class LineSource:
         self._block_bytes = block_bytes
         self._max_line_bytes = max_line_bytes
         self._file = _open(path)
-        self.total_bytes = self._file.seek(0, io.SEEK_END)
-        self._file.seek(0)
+        try:
+            self.total_bytes = self._file.seek(0, io.SEEK_END)
+            self._file.seek(0)
+            self._gzip = self._file.read(2) == _GZIP_MAGIC
+            self._file.seek(0)
+        except OSError as error:
+            self._file.close()
+            raise BadInput(f"{path} cannot be read: {error.strerror}.", mend="Check the disk and the file.") from error
         if not self.total_bytes:
             self._file.close()
             raise BadInput(f"{path} is empty.", mend="Give the file that holds the rows.")
-        self._gzip = self._file.read(2) == _GZIP_MAGIC
-        self._file.seek(0)
 
     @property
     def done_bytes(self) -> int:
@@ -148,13 +153,17 @@ class LineSource:
 
 def _open(path: Path) -> BinaryIO:
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would keep us waiting for ever
+            raise BadInput(f"{path} is no regular file.", mend="Give a file.")
         return path.open("rb")
     except FileNotFoundError as error:
         raise BadInput(f"There is no file {path}.", mend="Check the path.") from error
     except IsADirectoryError as error:
         raise BadInput(f"{path} is a folder, not a file.", mend="Give one file.") from error
-    except OSError as error:
-        raise BadInput(f"{path} cannot be opened: {error.strerror}.", mend="Check its permissions.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise BadInput(f"{path} cannot be opened: {why}.", mend="Check the path and its permissions.") from error
 
 
 def _joined(parts: list[bytes]) -> Iterator[bytes]:
