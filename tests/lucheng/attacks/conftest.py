@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -18,6 +18,7 @@ from tests.lucheng.service_process import ServiceProcess
 
 #: By when a change of the registry has to count at the broker; the promise is 5 s, the machine may be busy.
 EFFECT_S = 15.0
+Seen = TypeVar("Seen")
 IN = ("connect", "Success")
 OUT = ("connect", "Not authorized")
 
@@ -68,7 +69,7 @@ class City:
         """Whether the broker refuses this credential now."""
         return self.knock(credential)[1] == OUT
 
-    def until(self, look: Callable[[], Any], what: str) -> Any:
+    def until(self, look: Callable[[], Seen | None], what: str) -> Seen:
         """Look until there is something to see; print how long it took."""
         began_s = time.monotonic()
         while not (found := look()):
