@@ -3,7 +3,7 @@
 Purpose: one table, used alike by the column parsers and the row reader. It reads nothing itself.
 
 `csv` is our own format: UTF-8, comma-separated, one header line naming the columns in any order, one
-point a line (a field may stand in double quotes, but not hold a line break). `device` (`kind/name`), `time` (RFC 3339 with a zone, or whole milliseconds
+point a line (a field may stand in double quotes, but not hold a line break). `device` (`kind/name`, or the bare name of a taxi), `time` (RFC 3339 with a zone, or whole milliseconds
 since 1970), `lat` and `lon` (WGS-84 degrees) are required; further columns are those of `CSV_COLUMNS`, empty where a point has none.
 """
 

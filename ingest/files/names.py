@@ -22,13 +22,15 @@ _TABLE_BITS = 20
 _FIRST_ROOM = 1024
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _TURN = np.uint64(29)
+#: What a bare name in a file of whole ids is one of.
+BARE_KIND = "taxi/"
 
 
 class NameTable:
     """Numbers of the device names of one file.
 
     Args:
-        prefix: put before every name, e.g. `taxi/`.
+        prefix: put before every name, e.g. `taxi/`; "" where names are whole ids, or bare ones of taxis.
         max_devices: distinct names at most; one more raises BadInput.
     """
 
@@ -37,6 +39,7 @@ class NameTable:
         self._max_devices = max_devices
         self.ids: list[str] = []
         self._numbers: dict[bytes, int] = {}
+        self._by_id: dict[str, int] = {}
         # Direct-mapped: the number that last used this hash; a loser is found through the dictionary.
         self._direct = np.full(1 << _TABLE_BITS, -1, np.int32)
         self._words: list[npt.NDArray[np.uint64]] = []
@@ -50,16 +53,21 @@ class NameTable:
         if known is not None:
             return known
         try:
-            device = check_device_id(self._prefix + name.decode("ascii"))
+            text = name.decode("ascii")
+            device = check_device_id(text if "/" in text and not self._prefix else (self._prefix or BARE_KIND) + text)
         except UnicodeDecodeError as error:
             raise UsageError(f"{name[:80]!r} is no device name.", mend="Use A-Z a-z 0-9 _ - and dots.") from error
+        same = self._by_id.get(device)
+        if same is not None:  # `9` and `taxi/9` of one file
+            self._numbers[name] = same
+            return same
         if len(self.ids) >= self._max_devices:
             raise BadInput(
                 f"The file names more than {self._max_devices} devices.", mend="Split it, or raise limits.file_devices."
             )
         number = len(self.ids)
         self.ids.append(device)
-        self._numbers[name] = number
+        self._numbers[name] = self._by_id[device] = number
         return number
 
     def lookup(self, text: Text, start: Index, end: Index) -> tuple[Index, npt.NDArray[np.bool_]]:
