@@ -40,7 +40,7 @@ from simulator.firehose import POINTS_PER_MESSAGE
 
 CITY_DEVICES = {1: 3_070, 10: 30_700, 100: 307_000}
 #: Points a second of wall time that a run is sized for, so that it lasts at least `--seconds`.
-SIZED_FOR_PER_S = {"json1": 120_000, "json50": 450_000, "records": 1_300_000}
+SIZED_FOR_PER_S = {"json1": 200_000, "json50": 480_000, "records": 1_300_000}
 TARGET_PER_CPU_S = {"json1": 60_000, "json50": 400_000, "records": 1_000_000}
 START_TIMEOUT_S = 120.0
 RUN_TIMEOUT_S = 600.0
