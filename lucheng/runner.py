@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lucheng.logs import logger
 from lucheng.steps import FILE_JOB_BYTES, Stage, Steps, Work
+from lucheng.wall_guard import WallGuard
 from model.codes import Reason
 from model.errors import Corrupt, LuchengError, StoreError
 from model.seams import LogRecord, RecordKind
@@ -118,6 +119,7 @@ class Runner:
         self._snapshot_at_s = clock.monotonic_s()
         self._housekeeping_at_s = clock.monotonic_s()
         self._retained_day = -1
+        self._wall = WallGuard(clock)
         self._seal_before_ms = 0
         self._stop = threading.Event()
         self._moved = threading.Condition()
@@ -167,10 +169,10 @@ class Runner:
                 work = Work(group, group[-1].position, keep=False)
                 self._run(work)
                 replayed += len(work.batch)
+                self._rows_since_snapshot += sum(record.rows for record in group)
             position = records[-1].position
         if not whole:
             self._steps.analysis.state.seed(*self._series.newest_times())
-        self._rows_since_snapshot = replayed
         if replayed:
             _log.info("state replayed", rows=replayed, to_position=self.position)
         return replayed
@@ -243,7 +245,7 @@ class Runner:
             work = Work(group, group[-1].position)
             self._run(work)
             self._count_job(work)
-            self._advance(work.position, len(work.batch), sum(record.rows for record in group))
+            self._advance(work.position, sum(record.rows for record in group))
             if len(work.batch):
                 self.lag_ms = max(0, self._clock.now_ms() - int(work.batch.received_ms[-1]))
         return True
@@ -281,7 +283,7 @@ class Runner:
         _log.error("log record damaged", position=error.position, rows=rows, mend=error.mend)
         work = Work([], error.position, counted={Reason.LOG_CORRUPT: rows})
         self._run(work)
-        self._advance(error.position, 0, rows)
+        self._advance(error.position, rows)
 
     def _count_job(self, work: Work) -> None:
         record = work.records[0]
@@ -299,8 +301,9 @@ class Runner:
         """Rows that are in the log and not accounted for yet."""
         return self._log.received_rows() - self._accounted
 
-    def _advance(self, position: int, points: int, rows: int) -> None:
-        self._rows_since_snapshot += points
+    def _advance(self, position: int, rows: int) -> None:
+        # All rows count, not points alone: a flood that is all quarantined must be trimmed from the log too.
+        self._rows_since_snapshot += rows
         self._accounted += rows
         with self._moved:
             self.position = position
@@ -321,7 +324,9 @@ class Runner:
             now_ms = self._clock.now_ms()
             self._seal_before_ms = (now_ms - self._limits.seal_delay_s * 1000) // _HOUR_MS * _HOUR_MS
             day = now_ms // _DAY_MS
-            if self._limits.retention_days and day != self._retained_day:
+            # asked every time, for it has to see a step when it happens
+            believed = self._wall.believed()
+            if believed and self._limits.retention_days and day != self._retained_day:
                 gone = self._series.retain((day - self._limits.retention_days) * _DAY_MS)
                 if gone:
                     self._on_retained(gone)

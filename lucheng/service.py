@@ -33,6 +33,7 @@ from ingest.mqtt.messages import Messages
 from lucheng.alarm_path import AlarmPath
 from lucheng.app import inbound, pipeline
 from lucheng.broker_link import BrokerLink
+from lucheng.clock_watch import ClockWatch
 from lucheng.inbound import Inbound
 from lucheng.ingesting import ServiceSink, ingest_file
 from lucheng.limits import clean_limits, decoder_limits, mqtt_limits, runner_limits
@@ -137,6 +138,7 @@ class Service:
         settings, rooms = self.settings, self.rooms
         limits = clean_limits(settings)
         self.steps = steps = Steps(limits, rooms.series, rooms.signals, lambda: self.directory.ids, self.clock)
+        self.clocks = ClockWatch(steps.analysis, lambda: self.directory.ids)
         self.runner = Runner(
             pipeline(steps),
             steps,
@@ -256,6 +258,7 @@ class Service:
             try:
                 if self.rooms.registry.refresh(self.directory):
                     self.link.registry_changed()
+                self.clocks.look()
             except LuchengError as error:
                 _log.error("registry not read", error=str(error))
 
@@ -283,6 +286,7 @@ class Service:
             "alarms_position": self.alarm_path.position,
             "lag_ms": self.runner.lag_ms,
             "devices_online": self.steps.heard_since(self.clock.now_ms() - self.settings.trust.live_window_s * 1000),
+            "devices_clock_off": self.clocks.devices_off,
             "broker_embedded": float(self.link.embedded is not None),
             "broker_port": float(self.link.points.port if self.link.points else 0),
         }
