@@ -5,6 +5,7 @@ store must answer raises only if it is new, yet moves the state either way; a bi
 once. A bit in a row that is older than what is known of the device's bits is raised once, flagged
 late, unless it belongs to an episode (rise to fall, padded) of the same bit that is remembered.
 When episodes are forgotten (`max_episodes`), a late bit may be raised again: twice rather than never.
+How late bits are joined into episodes may depend on how the stream is cut into batches; a rise in time does not.
 
 When a row's time cannot order it (future, stale, out of range, clock ahead), its receive time does.
 It does not make signals: that needs the log position and the device's name.
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analytics.limits import CleanLimits
-from analytics.state import OPEN_MS, State
+from analytics.state import NEVER_MS, OPEN_MS, State
 from analytics.step import Bools, Risen, Rows, Step, group_lasts, group_starts
 from model.codes import Mark, Reason
 
@@ -120,7 +121,9 @@ def _edges(
     up, up_bit = _split(word & ~before)
     down, down_bit = _split(before & ~word)
     state.bits[of] = word[lasts]
-    state.bits_ms[of] = when[lasts]
+    # Only rows with a bit on, or that end one, tell of bits: alone in a batch the others would not be looked at either.
+    told_ms = np.where((word | before) != 0, when, NEVER_MS)
+    state.bits_ms[of] = np.maximum(state.bits_ms[of], np.maximum.reduceat(told_ms, starts))
     # A loop over edges, not over points: each rise becomes a signal in any case.
     at = np.concatenate((up, down))
     rises = np.repeat((True, False), (len(up), len(down)))

@@ -2,7 +2,7 @@
 
 Purpose: small, quick to copy out and in. Invariants: every array has `capacity` rows of which the
 first `slots` mean something; state depends only on the rows that came in, never on the store's
-answers or on how the stream was cut into batches (see `analytics/order.py` for the one exception).
+answers or on how the stream was cut into batches (exceptions: `analytics/order.py`; episodes of late bits, `rise`).
 It decides nothing and reads no file; the caller keeps the bytes and their checksum.
 
 Bytes, little-endian: `b"LCS1"`, slots u32, recent u32, then per column of `FIELDS`: mode u8 (dense
@@ -142,7 +142,7 @@ class State:
         """Say what the store holds of devices of which this state may know less (part of it was lost).
 
         Nothing up to `newest_ms` is taken as certainly new any more; the store will be asked. `seq` is that of
-        the newest point, -1 for none: what came before it is not missing.
+        the newest point, -1 for none: what came before it is not missing, nor does it fill a gap any more.
         """
         if not len(slots):
             return
@@ -151,7 +151,7 @@ class State:
         if seq is not None:
             counted = behind & (seq >= 0)
             self.seq[slots[counted]] = seq[counted]
-            self.seq_seen[slots[counted]] = np.iinfo(np.uint64).max
+            self.seq_seen[slots] = np.iinfo(np.uint64).max
         np.maximum.at(self.floor_ms, slots, newest_ms)
         np.maximum.at(self.newest_ms, slots, newest_ms)
 

@@ -63,13 +63,13 @@ class AlarmPath:
         self._on_fatal = on_fatal
         self._late_ms = late_ms
         self._stop = threading.Event()
-        self._untrimmed = 0
         self.position = signals.position(CONSUMER)
         if log.last_position() < self.position:
             raise StoreError(
                 f"The alarms' log ends at {log.last_position()}, but the desk has read it up to {self.position}.",
                 mend="The two files are not of one time: restore both from the same back-up.",
             )
+        self._untrimmed = self.position - log.consumed(CONSUMER)
         self._thread = threading.Thread(target=self._loop, name="alarms", daemon=True)
 
     def start(self) -> None:
