@@ -84,8 +84,9 @@ class AlarmPath:
     def _loop(self) -> None:
         try:
             while True:
+                stopping = self._stop.is_set()  # asked before reading: what came until then is worked off
                 if not self.run_once():
-                    if self._stop.is_set():
+                    if stopping:
                         return
                     self._committer.wait_beyond(self.position, _IDLE_WAIT_S)
         except BaseException as error:
