@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 import select
 import socket
 import ssl
@@ -24,6 +25,7 @@ from paho.mqtt import client as paho_client
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
+from ingest.mqtt.goodbye import wait_for_end
 from ingest.mqtt.messages import DUP_BIT, QOS1_BIT, RETAIN_BIT, Messages
 from ingest.mqtt.packets import (
     DEFAULT_MAX_PACKET_BYTES,
@@ -251,12 +253,18 @@ class BatchClient(Client):
 
     def close_connection(self) -> None:
         """Say goodbye if connected, and close the connection; it can be opened again."""
-        if self.socket() is not None:
+        sock: Any = self.socket()
+        if sock is None:
+            return
+        # Closing a socket with unread data resets the connection, and the acknowledgements sent last with it:
+        # so it is held open until the broker has closed its side.
+        with socket.socket(fileno=os.dup(sock.fileno())) as held:
             self.disconnect()
             self.loop_write()
-        sock: Any = self.socket()
-        if sock is not None:  # the goodbye could not be written at once
-            sock.close()
+            sock = self.socket()
+            if sock is not None:  # the goodbye could not be written at once
+                sock.close()
+            wait_for_end(held)
 
     def close(self) -> None:
         """Say goodbye if connected, and release the sockets."""
