@@ -70,6 +70,7 @@ class DemoOptions:
         data_file, file_format, day: play this file in place of the synthetic city; without a format it is
             told by the first line, and a file without dates is taken to be of yesterday.
         speed: times as fast as the data's own time, 0 as fast as it goes; None is 60 for a file, 1 for the city.
+        config: settings file of the service too.
         data_dir: keep the data here; None uses a temporary folder that is removed.
         as_json: print the last counters as JSON in place of the live picture.
     """
@@ -79,16 +80,18 @@ class DemoOptions:
     file_format: str | None = None
     day: date | None = None
     speed: float | None = None
+    config: Path | None = None
     data_dir: Path | None = None
     as_json: bool = False
 
 
 @dataclass(slots=True)
 class _Player:
-    """The thread that publishes, and what became of it."""
+    """The thread that publishes, and what became of it; `points` is known once it has ended."""
 
     thread: threading.Thread
     stop: threading.Event
+    points: int = 0
     failure: list[LuchengError] = field(default_factory=list)
 
 
@@ -116,13 +119,13 @@ def run(options: DemoOptions, settings: Settings, *, clock: Clock | None = None)
             clock=clock,
         )
         stack.enter_context(broker)
-        client = stack.enter_context(_service(data_dir, broker.url, clock, stop))
+        client = stack.enter_context(_service(data_dir, options.config, broker.url, clock, stop))
         view = stack.enter_context(View(settings.demo.refresh_ms, live=not options.as_json, program=broker.program))
         player = _start_player(options, settings, broker.url, clock, stop)
         last = _show(options, client, view, player, clock, stop)
         player.stop.set()
         player.thread.join(timeout=DRAIN_TIMEOUT_S)
-        last = _drained(client, clock, last)
+        last = _drained(client, clock, last, player.points)
         view.show(last)
     if options.as_json:
         sys.stdout.write(json.dumps(last.counters) + "\n")
@@ -130,15 +133,18 @@ def run(options: DemoOptions, settings: Settings, *, clock: Clock | None = None)
         view.summary(last)
     if player.failure:
         raise player.failure[0]
-    return 0 if last.in_flight == 0 and last.counters["received"] > 0 else 1
+    complete = last.in_flight == 0 and last.counters["received"] >= max(player.points, 1)
+    return 0 if complete else 1
 
 
 @contextlib.contextmanager
-def _service(data_dir: Path, broker_url: str, clock: Clock, stop: threading.Event) -> Iterator[RemoteClient]:
+def _service(
+    data_dir: Path, config: Path | None, broker_url: str, clock: Clock, stop: threading.Event
+) -> Iterator[RemoteClient]:
     """`lucheng run` as a process of its own; drained and ended at the end."""
     log_path = data_dir / "service.log"
     with log_path.open("wb") as log:
-        process = _spawn(data_dir, broker_url, log)
+        process = _spawn(data_dir, config, broker_url, log)
         try:
             client = RemoteClient(data_dir / SOCKET_FILE)
             _wait_ready(process, client, log_path, clock, stop)
@@ -152,8 +158,9 @@ def _service(data_dir: Path, broker_url: str, clock: Clock, stop: threading.Even
                 process.wait()
 
 
-def _spawn(data_dir: Path, broker_url: str, log: BinaryIO) -> subprocess.Popen[bytes]:
+def _spawn(data_dir: Path, config: Path | None, broker_url: str, log: BinaryIO) -> subprocess.Popen[bytes]:
     parent = os.getpid()
+    settings_file = [] if config is None else ["--config", str(config)]
 
     def in_child() -> None:
         # Ctrl-C of the terminal is the demo's to handle; and the service ends when the demo is killed.
@@ -163,7 +170,7 @@ def _spawn(data_dir: Path, broker_url: str, log: BinaryIO) -> subprocess.Popen[b
             os._exit(1)
 
     return subprocess.Popen(  # noqa: S603 (our own interpreter)
-        [sys.executable, "-m", "lucheng", "--data", str(data_dir), "run", "--broker", broker_url],
+        [sys.executable, "-m", "lucheng", "--data", str(data_dir), *settings_file, "run", "--broker", broker_url],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -200,9 +207,9 @@ def _start_player(
                 if options.data_file is not None:
                     speed = FILE_SPEED if options.speed is None else options.speed
                     with _opened(options.data_file, options, settings, clock) as reader:
-                        play(reader, publisher, clock=clock, speed=speed, stop=player.stop)
+                        player.points = play(reader, publisher, clock=clock, speed=speed, stop=player.stop).points
                 else:
-                    _drive(publisher, settings, options, clock, player.stop)
+                    player.points = _drive(publisher, settings, options, clock, player.stop)
         except LuchengError as error:
             player.failure.append(error)
             stop.set()
@@ -222,8 +229,8 @@ def _opened(path: Path, options: DemoOptions, settings: Settings, clock: Clock) 
     return open_file(path, name, time_zone=settings.city.time_zone, date=day, clock=clock)
 
 
-def _drive(publisher: Publisher, settings: Settings, options: DemoOptions, clock: Clock, stop: threading.Event) -> None:
-    """The city's last minutes at once, as devices that come back from a dead zone send them; then live."""
+def _drive(publisher: Publisher, settings: Settings, options: DemoOptions, clock: Clock, stop: threading.Event) -> int:
+    """The city's last minutes at once, as devices that come back from a dead zone send them; then live. Points sent."""
     demo = settings.demo
     city = City(
         demo.seed,
@@ -242,7 +249,8 @@ def _drive(publisher: Publisher, settings: Settings, options: DemoOptions, clock
         past = city.step(city.now_ms + PAST_STEP_MS)
         past.flags = past.flags | np.uint16(Flag.BUFFERED)
         send_points(publisher, city, past, PAST_POINTS_PER_MESSAGE, driven, stop)
-    run_city(publisher, city, clock=clock, seconds=float("inf"), speed=options.speed or 1.0, stop=stop)
+    live = run_city(publisher, city, clock=clock, seconds=float("inf"), speed=options.speed or 1.0, stop=stop)
+    return driven.points + live.points
 
 
 def _show(
@@ -302,12 +310,15 @@ def _draw(client: RemoteClient, picture: Picture) -> None:
         picture.track = [(point["lat"], point["lon"]) for point in track["points"] if point["lat"] is not None]
 
 
-def _drained(client: RemoteClient, clock: Clock, last: Picture) -> Picture:
-    """Wait until everything received is accounted for and nothing more comes."""
+def _drained(client: RemoteClient, clock: Clock, last: Picture, points: int) -> Picture:
+    """Wait until everything that was sent has been received and is accounted for; gives up when nothing comes any more."""
     deadline_s = clock.monotonic_s() + DRAIN_TIMEOUT_S
     while clock.monotonic_s() < deadline_s:
         before, last = last, _look(client, clock, last)
-        if last.in_flight == 0 and last.counters["received"] == before.counters["received"]:
+        moved = last.counters["received"] != before.counters["received"]
+        if last.in_flight == 0 and last.counters["received"] >= points and not moved:
             return last
+        if moved:
+            deadline_s = clock.monotonic_s() + DRAIN_TIMEOUT_S
         clock.sleep(0.3)
     return last

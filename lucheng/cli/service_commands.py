@@ -81,6 +81,7 @@ def demo(
         file_format=file_format,
         day=_day(day),
         speed=speed,
+        config=place(context).config,
         data_dir=place(context).data,
         as_json=as_json,
     )

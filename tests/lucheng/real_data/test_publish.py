@@ -6,6 +6,7 @@ import gzip
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,13 +47,19 @@ def publish(service: ServiceProcess, real: Real, path: Path, rows: int, devices:
     assert done == {"points": rows, "acknowledged": rows, "skipped": 0, "devices": devices}
 
 
+def settled(service: ServiceProcess, rows: int) -> dict[str, Any]:
+    """The status once so many rows came and all of them are accounted for."""
+    service.wait_status(lambda now: now["received"] >= rows, f"{rows} rows", timeout_s=QUIET_S)
+    return service.wait_quiet(timeout_s=QUIET_S)
+
+
 def goes_through(service: ServiceProcess, real: Real, path: Path) -> None:
     """Publish the file and hold everything against pandas."""
     frame = judged(read(real, path))
     # Devices send in the order of time; the files are in that order by device, so the verdicts are the same.
     assert not frame["late"].any()
     publish(service, real, path, len(frame), frame["device"].nunique())
-    answers.check_status(service.wait_quiet(timeout_s=QUIET_S), frame)
+    answers.check_status(settled(service, len(frame)), frame)
     assert service.status()["devices"] == {"taxi": frame["device"].nunique()}
     answers.check_every_track(service.data, frame)
     devices = frame.groupby("device").size().sort_values().index
@@ -75,7 +82,7 @@ def test_a_file_taken_in_by_the_service_and_then_played_is_stored_once(
     answers.check_totals(answer(data, "ingest", *TDRIVE.command(path)), frame)
     answers.check_totals(answer(data, "ingest", *TDRIVE.command(path)), frame, again=True)
     publish(service, TDRIVE, path, len(frame), TDRIVE.devices)
-    answers.check_status(service.wait_quiet(timeout_s=QUIET_S), frame, times=3)
+    answers.check_status(settled(service, 3 * len(frame)), frame, times=3)
     answers.check_every_track(data, frame)
     audited = [row["target"] for row in answer(data, "audit", "list") if row["action"] == "ingest.file"]
     assert audited == [TDRIVE.file] * 2
