@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Any, TextIO, cast
 
 
 class LazyLogger:
@@ -27,10 +28,19 @@ def logger(name: str) -> LazyLogger:
     return LazyLogger(name)
 
 
+class _StandardError:
+    """Standard error as it is at the moment of writing: a test or a command may have replaced it since."""
+
+    def write(self, text: str) -> None:
+        sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure() -> None:
     """Where logs go: one JSON object a line on standard error, UTC times."""
     import logging  # noqa: PLC0415 (as above)
-    import sys  # noqa: PLC0415
 
     import structlog  # noqa: PLC0415
 
@@ -42,6 +52,6 @@ def configure() -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
