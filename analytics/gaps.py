@@ -1,7 +1,8 @@
 """`gaps`: points that a device counted and that did not come, by its own seq.
 
 Purpose: the gauge `points_missing`: up by what a step of seq leaves out, down by 1 for each that
-comes after all, as long as it is within the last 64 of the run. Invariants: a seq is counted once; a
+comes after all. Of the last 64 of a run the state knows which came; whether an older one is new
+only the store can say, when it has answered (`Step.fills`). Invariants: a seq is counted once; a
 lower seq with a newer time begins a new run and misses nothing, and so does a step larger than
 `max_seq_gap_points`; quarantined rows were not lost, so they fill gaps too. It changes no point.
 It reads `newest_ms` as it was before the batch, so it stands before `clean`.
@@ -9,12 +10,14 @@ It reads `newest_ms` as it was before the batch, so it stands before `clean`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from analytics.limits import CleanLimits
 from analytics.state import State
-from analytics.step import Bools, Step, group_lasts, group_starts
+from analytics.step import Bools, Rows, Step, group_lasts, group_starts
 
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -35,21 +38,46 @@ def count_gaps(step: Step, state: State, limits: CleanLimits) -> None:
         # Of the newest time, but counted before it: no new run.
         chained &= (step.time_ms > state.newest_ms.take(slot)) | (seq >= state.seq.take(slot))
     aside = (seq >= 0) & ~chained
-    if step.calm and chained.all():
-        missing = _advance(state, limits, slot, seq)
-    else:
+    by: slice | Ints = slice(None)
+    if not (step.calm and chained.all()):
         by = np.flatnonzero(chained)
         by = by[np.lexsort((seq[by], step.time_ms[by], slot[by]))]
-        missing = _advance(state, limits, slot[by], seq[by])
+    missing = 0
+    beside: tuple[Ints, Ints] | None = None
     if step.reason is not None or aside.any():
-        missing += _fill(state, *_asides(step, state, seq, aside))
+        beside_slot, beside_seq = _asides(step, state, seq, aside)
+        step.fills = _long_ago(step, state, seq, aside)
+        behind = beside_seq <= state.seq[beside_slot]
+        missing += _fill(state, beside_slot[behind], beside_seq[behind])
+        beside = beside_slot[~behind], beside_seq[~behind]
+    run = _advance(state, limits, slot[by], seq[by])
+    missing += run.missing
+    if beside is not None:
+        missing += _fill_between(state, run, *beside) + _pass(state, *beside)
     step.count(GAUGE, missing)
 
 
-def _advance(state: State, limits: CleanLimits, slot: Ints, seq: Ints) -> int:
-    """Walk the chain, rows ordered by (slot, time, seq); what its steps leave out."""
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the chain of a batch did.
+
+    Attributes:
+        missing: what its steps left out.
+        slot, seq: its rows, by slot.
+        of, base: its devices, ascending, and where the run that lasts began, or stood before the batch.
+    """
+
+    missing: int
+    slot: Ints
+    seq: Ints
+    of: Ints
+    base: Ints
+
+
+def _advance(state: State, limits: CleanLimits, slot: Ints, seq: Ints) -> _Run:
+    """Walk the chain, rows ordered by (slot, time, seq)."""
     if not len(slot):
-        return 0
+        return _Run(0, slot, seq, slot, seq)
     starts = group_starts(slot)
     lasts = group_lasts(starts, len(slot))
     of = slot.take(starts)
@@ -77,8 +105,13 @@ def _advance(state: State, limits: CleanLimits, slot: Ints, seq: Ints) -> int:
         counted = np.arange(len(slot)) >= np.repeat(resets, size)
         window |= np.bitwise_or.reduceat(_bits(behind, counted), starts)
     state.seq_seen[of] = window
+    state.seq_span[of] = _span(np.where(goes_on, state.seq_span.take(of), 0) + top - base)
     state.seq[of] = top
-    return missing
+    return _Run(missing, slot, seq, of, base)
+
+
+def _span(points: Ints) -> npt.NDArray[np.uint32]:
+    return np.minimum(points, np.iinfo(np.uint32).max).astype(np.uint32)
 
 
 def _bits(behind: Ints, counted: Bools) -> Words:
@@ -102,8 +135,6 @@ def _asides(step: Step, state: State, seq: Ints, aside: Bools) -> tuple[Ints, In
         slots.append(batch.slot[bad].astype(np.int64))
         seqs.append(batch.seq[bad])
     slot, value = np.concatenate(slots), np.concatenate(seqs)
-    known = state.seq[slot] >= 0
-    slot, value = slot[known], value[known]
     by = np.lexsort((value, slot))
     slot, value = slot[by], value[by]
     once = np.ones(len(slot), np.bool_)
@@ -111,27 +142,63 @@ def _asides(step: Step, state: State, seq: Ints, aside: Bools) -> tuple[Ints, In
     return slot[once], value[once]
 
 
+def _long_ago(step: Step, state: State, seq: Ints, aside: Bools) -> Rows:
+    """Positions of rows of the run that are older than what the state knows of it, each seq once."""
+    at = np.flatnonzero(aside)
+    of = step.slot[at]
+    behind = state.seq[of] - seq[at]
+    at = at[(behind >= WINDOW_POINTS) & (behind < state.seq_span[of])]
+    if len(at) > 1:
+        at = at[np.lexsort((seq[at], step.slot[at]))]
+        once = np.ones(len(at), np.bool_)
+        once[1:] = (step.slot[at[1:]] != step.slot[at[:-1]]) | (seq[at[1:]] != seq[at[:-1]])
+        at = at[once]
+    return at
+
+
 def _fill(state: State, slot: Ints, seq: Ints) -> int:
-    """Rows beside the chain: each fills the gap that it left; one beyond the top moves it. Returns the change."""
-    if not len(slot):
-        return 0
+    """Rows beside the chain at or below the top: each fills the gap that it left. Returns the change."""
     behind = state.seq[slot] - seq
     inside = (behind >= 0) & (behind < WINDOW_POINTS)
     at, bit = slot[inside], _bits(behind[inside], np.ones(int(inside.sum()), np.bool_))
     new = (state.seq_seen[at] & bit) == 0
     np.bitwise_or.at(state.seq_seen, at[new], bit[new])
-    change = -int(np.count_nonzero(new))
+    return -int(np.count_nonzero(new))
 
-    # A quarantined row may carry any seq: only one that is near moves the top.
-    near = (behind < 0) & (behind > -WINDOW_POINTS)
+
+def _fill_between(state: State, run: _Run, slot: Ints, seq: Ints) -> int:
+    """Rows beside the chain that its steps left out in this very batch, however far the top is by now."""
+    if not len(slot) or not len(run.of):
+        return 0
+    at = np.minimum(np.searchsorted(run.of, slot), len(run.of) - 1)
+    inside = (run.of[at] == slot) & (seq > run.base[at]) & (seq < state.seq[slot])
+    slot, seq = slot[inside], seq[inside]
+    # Those that are in the chain too were not left out: in order, such a row follows its twin.
+    rows = np.flatnonzero(np.isin(run.slot, slot))
+    of, value = np.concatenate((run.slot[rows], slot)), np.concatenate((run.seq[rows], seq))
+    mine = np.concatenate((np.zeros(len(rows), np.bool_), np.ones(len(slot), np.bool_)))
+    by = np.lexsort((mine, value, of))
+    twin = np.zeros(len(by), np.bool_)
+    twin[1:] = (of[by[1:]] == of[by[:-1]]) & (value[by[1:]] == value[by[:-1]])
+    new = by[mine[by] & ~twin] - len(rows)
+    np.bitwise_or.at(state.seq_seen, slot[new], _bits(state.seq[slot[new]] - seq[new], np.ones(len(new), np.bool_)))
+    return -len(new)
+
+
+def _pass(state: State, slot: Ints, seq: Ints) -> int:
+    """Rows beside the chain and beyond the top move it, when they are near: a quarantined row may carry any seq."""
+    behind = state.seq[slot] - seq
+    near = (behind < 0) & (behind > -WINDOW_POINTS) & (state.seq[slot] >= 0)
     slot, seq = slot[near], seq[near]
-    if len(slot):
-        starts = group_starts(slot)
-        lasts = group_lasts(starts, len(slot))
-        of, top = slot[starts], seq[lasts]
-        change += int((top - state.seq[of]).sum()) - len(slot)
-        window = _shifted(state.seq_seen[of], top - state.seq[of])
-        behind = np.repeat(top, lasts - starts + 1) - seq
-        state.seq_seen[of] = window | np.bitwise_or.reduceat(_bits(behind, np.ones(len(seq), np.bool_)), starts)
-        state.seq[of] = top
+    if not len(slot):
+        return 0
+    starts = group_starts(slot)
+    lasts = group_lasts(starts, len(slot))
+    of, top = slot[starts], seq[lasts]
+    change = int((top - state.seq[of]).sum()) - len(slot)
+    window = _shifted(state.seq_seen[of], top - state.seq[of])
+    behind = np.repeat(top, lasts - starts + 1) - seq
+    state.seq_seen[of] = window | np.bitwise_or.reduceat(_bits(behind, np.ones(len(seq), np.bool_)), starts)
+    state.seq_span[of] = _span(state.seq_span[of] + top - state.seq[of])
+    state.seq[of] = top
     return change

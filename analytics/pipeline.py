@@ -16,7 +16,7 @@ import numpy as np
 
 from analytics.clean import clean
 from analytics.clock import set_clocks
-from analytics.gaps import count_gaps
+from analytics.gaps import GAUGE, count_gaps
 from analytics.limits import CleanLimits
 from analytics.order import order
 from analytics.rise import rise
@@ -90,8 +90,10 @@ class Analysis:
             raise ValueError(f"{len(step.unsure)} rows were unsure, not {known.shape}")
         row, mark, risen = step.row, step.mark, step.risen
         duplicate = len(step.duplicate_rows)
+        fills = step.fills
         if known.any():
             drop = step.unsure[known]
+            fills = fills[~np.isin(fills, drop)]
             gone = row[drop]
             keep = np.ones(len(row), np.bool_)
             keep[drop] = False
@@ -100,6 +102,8 @@ class Analysis:
             if len(risen):
                 risen = risen.take(~np.isin(risen.row, gone))
         gauges = dict(step.gauges)
+        if len(fills):
+            gauges[GAUGE] = gauges.get(GAUGE, 0) - len(fills)
         if mark.any():
             for one in Mark:
                 count = int(np.count_nonzero(mark & np.uint16(one)))

@@ -5,7 +5,7 @@ first `slots` mean something; state depends only on the rows that came in, never
 answers or on how the stream was cut into batches (exceptions: `analytics/order.py`; episodes of late bits, `rise`).
 It decides nothing and reads no file; the caller keeps the bytes and their checksum.
 
-Bytes, little-endian: `b"LCS1"`, slots u32, recent u32, then per column of `FIELDS`: mode u8 (dense
+Bytes, little-endian: `b"LCS2"`, slots u32, recent u32, then per column of `FIELDS`: mode u8 (dense
 or sparse) and its data; then the alarm episodes: count u32 and (key, start, end) int64 each.
 """
 
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from model.errors import Corrupt, UsageError
 
-MAGIC = b"LCS1"
+MAGIC = b"LCS2"
 _HEAD = struct.Struct("<4sII")
 _COUNT = struct.Struct("<I")
 _DENSE, _SPARSE = 0, 1
@@ -61,6 +61,7 @@ FIELDS: tuple[Field, ...] = (
     Field("recent_ms", "<i8", NEVER_MS, "times of the recent keys, oldest first from `at`", ring=True),
     Field("recent_id", "<u8", 0, "identities of the recent keys", ring=True),
     Field("seq", "<i8", -1, "highest seq of the present run"),
+    Field("seq_span", "<u4", 0, "how far the present run began below seq, saturating: what was before is not missing"),
     Field("seq_seen", "<u8", 0, "bit n: seq - n was seen"),
     Field("bits", "<u8", 0, "alarm bits that are on"),
     Field("bits_ms", "<i8", NEVER_MS, "time of the last row that told of alarm bits"),
@@ -93,6 +94,7 @@ class State:
     recent_ms: npt.NDArray[np.int64]
     recent_id: npt.NDArray[np.uint64]
     seq: npt.NDArray[np.int64]
+    seq_span: npt.NDArray[np.uint32]
     seq_seen: npt.NDArray[np.uint64]
     bits: npt.NDArray[np.uint64]
     bits_ms: npt.NDArray[np.int64]
@@ -151,6 +153,7 @@ class State:
         if seq is not None:
             counted = behind & (seq >= 0)
             self.seq[slots[counted]] = seq[counted]
+            self.seq_span[slots] = 0
             self.seq_seen[slots] = np.iinfo(np.uint64).max
         np.maximum.at(self.floor_ms, slots, newest_ms)
         np.maximum.at(self.newest_ms, slots, newest_ms)
@@ -164,7 +167,7 @@ class State:
         return np.take_along_axis(ring, turn, axis=1)
 
     def to_bytes(self) -> bytes:
-        """Everything, canonical: equal states give equal bytes. About 110 bytes a device."""
+        """Everything, canonical: equal states give equal bytes. About 120 bytes a device."""
         parts: list[bytes | memoryview] = [_HEAD.pack(MAGIC, self.slots, self.recent)]
         for field in FIELDS:
             column = self._unrolled(field.name) if field.ring else getattr(self, field.name)[: self.slots]

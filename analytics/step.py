@@ -67,6 +67,7 @@ class Step:
         chain: which of them follow each other in time as they came (not late, clock not ahead); None: all.
         calm: every row is simply newer than all of its device before it: no ties, nothing late or ahead.
         unsure: positions in `row` which the store must answer.
+        fills: positions in `row` which, when the store does not know them, fill a gap that was counted long ago.
         duplicate: rows found to be duplicates.
         duplicate_rows: their rows in the batch.
         risen: alarm bits that rose, the unsure rows' too.
@@ -85,6 +86,7 @@ class Step:
     chain: Bools | None = None
     calm: bool = True
     unsure: Rows = field(default_factory=lambda: np.zeros(0, np.intp))
+    fills: Rows = field(default_factory=lambda: np.zeros(0, np.intp))
     duplicate_rows: Rows = field(default_factory=lambda: np.zeros(0, np.intp))
     risen: Risen = field(default_factory=Risen.none)
     gauges: dict[str, int] = field(default_factory=dict)

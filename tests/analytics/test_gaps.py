@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
@@ -30,13 +31,29 @@ def _seq(seq: int, second: int | None = None, **more: Any) -> dict[str, Any]:
         ([1, 5, 3, 3, 2, 4], 0),
         ([1, 5, 5, 1], 3),
         ([10, 9, 8], 0),
-        ([1, 3, 100, 2], 97),
+        ([1, 3, 100, 2], 96),
+        ([1, 3, 100, 2, 2], 96),
+        ([50, 53, 200, 49, 52, 51, 52], 146),
     ],
 )
 def test_steps_and_late_fillers(keeper: Keeper, seqs: list[int], missing: int, cut: int) -> None:
     rows = [_seq(seq) for seq in seqs]
     keeper.feed_all(batch(rows[at : at + cut]) for at in range(0, len(rows), cut))
     assert keeper.missing == missing
+
+
+@pytest.mark.parametrize("cut", [1, 7, 1_000])
+def test_the_gauge_is_what_did_not_come_in_any_order(keeper: Keeper, cut: int) -> None:
+    """Every point three times, shuffled within 200 of each other, every tenth lost."""
+    chance = random.Random(1)
+    came = [seq for seq in range(1, 600) if seq == 1 or seq % 10]
+    moved = sorted((seq + chance.uniform(0, 200) * (seq > 1), seq) for seq in came for _ in range(3))
+    rows = [_seq(seq) for _, seq in moved]
+    keeper.feed_all(batch(rows[at : at + cut]) for at in range(0, len(rows), cut))
+    assert keeper.missing == max(came) - len(came)
+    # What comes two days later is found by asking the store.
+    keeper.feed_all(batch([_seq(seq)]) for seq in (10, 20, 20, 21, 590, 590))
+    assert keeper.missing == max(came) - len(came) - 3
 
 
 @pytest.mark.parametrize("cut", [1, 100])
