@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 #: Variables that share the prefix but are no settings.
-ENV_OTHER = frozenset({"LUCHENG_DATA", "LUCHENG_TEST_DATA", "LUCHENG_CACHE_DIR"})
+ENV_OTHER = frozenset({"LUCHENG_DATA", "LUCHENG_TEST_DATA", "LUCHENG_TEST_SEED", "LUCHENG_CACHE_DIR"})
 #: A settings file is written by hand: more than this is not one.
 MAX_FILE_BYTES = 1024 * 1024
 #: A password is one short line.
