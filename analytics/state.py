@@ -140,11 +140,13 @@ class State:
         slots: npt.NDArray[np.int32],
         newest_ms: npt.NDArray[np.int64],
         seq: npt.NDArray[np.int64] | None = None,
+        alarm_bits: npt.NDArray[np.uint64] | None = None,
     ) -> None:
         """Say what the store holds of devices of which this state may know less (part of it was lost).
 
-        Nothing up to `newest_ms` is taken as certainly new any more; the store will be asked. `seq` is that of
-        the newest point, -1 for none: what came before it is not missing, nor does it fill a gap any more.
+        Nothing up to `newest_ms` is taken as certainly new any more; the store will be asked. `seq` and
+        `alarm_bits` are those of the newest point (seq -1 for none): what came before that seq is not missing, nor does it
+        fill a gap any more, and a bit that was on does not rise again.
         """
         if not len(slots):
             return
@@ -155,6 +157,10 @@ class State:
             self.seq[slots[counted]] = seq[counted]
             self.seq_span[slots] = 0
             self.seq_seen[slots] = np.iinfo(np.uint64).max
+        if alarm_bits is not None and behind.any():
+            self.bits[slots[behind]] = alarm_bits[behind]
+            self.bits_ms[slots[behind]] = np.where(alarm_bits != 0, newest_ms, self.bits_ms[slots])[behind]
+            self.any_bits = bool(self.bits.any())
         np.maximum.at(self.floor_ms, slots, newest_ms)
         np.maximum.at(self.newest_ms, slots, newest_ms)
 

@@ -172,7 +172,7 @@ class Runner:
                 self._rows_since_snapshot += sum(record.rows for record in group)
             position = records[-1].position
         if not whole:
-            self._steps.analysis.state.seed(*self._series.newest_times())
+            self._steps.analysis.state.seed(*self._series.newest_keys())
         if replayed:
             _log.info("state replayed", rows=replayed, to_position=self.position)
         return replayed

@@ -114,12 +114,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str], path: Pat
 
     Raises SchemaTooNew when the file has more migrations than this program knows.
     """
-    version = schema_version(connection)
-    if version > len(migrations):
-        raise SchemaTooNew(
-            f"{path} has schema {version}, this lucheng knows {len(migrations)}.",
-            mend="It was written by a newer lucheng: use that version, or restore an older back-up.",
-        )
+    version = refuse_newer(connection, migrations, path)
     for number, script in enumerate(migrations[version:], start=version + 1):
         with transaction(connection):
             if schema_version(connection) >= number:
@@ -127,6 +122,20 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str], path: Pat
             for statement in _statements(script):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version={number:d}")
+
+
+def refuse_newer(connection: sqlite3.Connection, migrations: Sequence[str], path: Path) -> int:
+    """How many migrations the file has had; for who only reads, and must not misread what a newer program wrote.
+
+    Raises SchemaTooNew when it has more migrations than this program knows.
+    """
+    version = schema_version(connection)
+    if version > len(migrations):
+        raise SchemaTooNew(
+            f"{path} has schema {version}, this lucheng knows {len(migrations)}.",
+            mend="It was written by a newer lucheng: use that version, or restore an older back-up.",
+        )
+    return version
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

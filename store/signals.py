@@ -19,7 +19,7 @@ from model.grant import Grant
 from model.seams import Audit
 from model.signal import Signal
 from store.audit import purpose_text
-from store.database import connect, migrate, transaction, translated
+from store.database import connect, migrate, refuse_newer, transaction, translated
 
 #: Signals that one listing returns at most.
 DEFAULT_MAX_LIST_ROWS = 10_000
@@ -96,15 +96,17 @@ class Signals:
         self._lock = threading.Lock()
         self._failure: StoreError | None = None
         self._connection: sqlite3.Connection | None = connect(path, read_only=read_only)
-        if not read_only:
-            try:
+        try:
+            if read_only:
+                refuse_newer(self._connection, _MIGRATIONS, path)
+            else:
                 migrate(self._connection, _MIGRATIONS, path)
-            except sqlite3.Error as error:
-                self._connection.close()
-                raise translated(error, path) from error
-            except BaseException:
-                self._connection.close()
-                raise
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise translated(error, path) from error
+        except BaseException:
+            self._connection.close()
+            raise
 
     def add(self, signals: Sequence[Signal], *, consumer: str = "", position: int = 0) -> int:
         """Keep those whose id is new, durably; return how many were new.

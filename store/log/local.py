@@ -23,7 +23,7 @@ from pathlib import Path
 from model.clock import Clock
 from model.errors import Corrupt, StoreError, TryAgain, UsageError
 from model.seams import LogRecord, NewRecord, Problem
-from store.database import connect, migrate, transaction, translated
+from store.database import connect, migrate, refuse_newer, transaction, translated
 from store.log import records as table
 from store.log.check import MEND, check_log, end_problems, mark_path
 from store.log.mark import SLOTS, Mark
@@ -104,6 +104,7 @@ class LocalLog:
             if self._writer is not None:
                 migrate(self._writer, table.MIGRATIONS, path)
             self._reader = connect(path, read_only=True)
+            refuse_newer(self._reader, table.MIGRATIONS, path)
             self._last, self._received = self._load_ends(self._reader)
             self._consumers = table.consumers_of(self._reader)[0]
         except sqlite3.Error as error:

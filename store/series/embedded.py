@@ -214,12 +214,14 @@ class EmbeddedSeries(SeriesFile):
         with self._writing():
             return self._lookup.contains(points, self._open)
 
-    def newest_times(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Slot (ascending, int32), fix time (UTC ms) and seq of each device's newest point; for the pipeline only, no places."""
+    def newest_keys(
+        self,
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+        """Of each device's newest point: slot (ascending), fix time (UTC ms), seq, alarm bits; for the pipeline only, no places."""
         with self._writing():
             open_rows = newest_of(Rows.of_batches([held.batch for held in self._open.batches], 0))
-            rows = newest_of(Rows.concat([self._newest.rows(), open_rows]))
-        return rows.array("slot").astype(np.int32), rows.time_ms(), rows.array("seq").astype(np.int64)
+            newest = newest_of(Rows.concat([self._newest.rows(), open_rows])).to_batch()
+        return newest.slot, newest.time_ms, newest.seq, newest.alarm_bits
 
     # -- reads under a grant -------------------------------------------------------------------
 

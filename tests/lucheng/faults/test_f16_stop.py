@@ -6,7 +6,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from lucheng.rooms import ALARMS_LOG_FILE, AUDIT_FILE, DESK_FILE, POINTS_LOG_FILE, REGISTRY_FILE, SERIES_FILE
 from store.database import connect, migrate, schema_version
 from tests.conftest import Mosquitto
+from tests.lucheng import in_process
 from tests.lucheng.faults.judge import fresh, judge, seeded
 from tests.lucheng.faults.sender import SenderProcess
 from tests.lucheng.service_process import PROJECT, ServiceProcess, lucheng
@@ -126,20 +128,39 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", [REGISTRY_FILE, POINTS_LOG_FILE, ALARMS_LOG_FILE, SERIES_FILE, DESK_FILE, AUDIT_FILE])
-def test_an_old_program_refuses_a_newer_schema_in_words(data: Path, name: str) -> None:
-    path = data / name
+@contextmanager
+def _newer(path: Path) -> Iterator[None]:
+    """The file as a lucheng of the far future leaves it."""
     with closing(sqlite3.connect(path)) as connection:
         before = connection.execute("PRAGMA user_version").fetchone()[0]
         assert before >= 1
         connection.execute("PRAGMA user_version = 1000")
     try:
-        done = lucheng(data, "run", "--broker", "mqtt://127.0.0.1:1")
-        assert done.returncode == 1
-        assert "newer lucheng" in done.stderr
-        assert name in done.stderr
-        assert "schema 1000" in done.stderr
-        assert "Traceback" not in done.stderr
+        yield
     finally:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(f"PRAGMA user_version = {before}")
+
+
+FILES = (REGISTRY_FILE, POINTS_LOG_FILE, ALARMS_LOG_FILE, SERIES_FILE, DESK_FILE, AUDIT_FILE)
+READING = ("status",)
+CHANGING = ("device", "add", "taxi/2")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("command", [READING, CHANGING], ids=["reading", "changing"])
+def test_an_old_program_refuses_a_newer_schema_in_words(data: Path, name: str, command: tuple[str, ...]) -> None:
+    with _newer(data / name):
+        done = in_process.lucheng(data, *command)
+    assert done.returncode == 1
+    assert "newer lucheng" in done.stderr
+    assert name in done.stderr
+    assert "schema 1000" in done.stderr
+
+
+def test_an_old_service_refuses_a_newer_schema_in_words(data: Path) -> None:
+    with _newer(data / SERIES_FILE):
+        done = lucheng(data, "run", "--broker", "mqtt://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "newer lucheng" in done.stderr
+    assert "Traceback" not in done.stderr

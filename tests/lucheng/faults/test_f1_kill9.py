@@ -18,7 +18,7 @@ from tests.lucheng.faults.sender import SenderProcess
 from tests.lucheng.service_process import ServiceProcess
 
 #: Least and most time between two kills.
-CALM_S = (0.1, 1.6)
+CALM_S = (0.1, 1.2)
 
 
 def _kill_and_restart(
@@ -56,7 +56,7 @@ def _kill_at_random_moments(service: ServiceProcess, mosquitto: Mosquitto, folde
 def test_kill9_of_service_and_sender_loses_nothing(
     service: ServiceProcess, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
-    _kill_at_random_moments(service, mosquitto, tmp_path, 5)
+    _kill_at_random_moments(service, mosquitto, tmp_path, 6)
 
 
 @pytest.mark.soak

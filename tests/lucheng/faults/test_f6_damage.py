@@ -10,6 +10,7 @@ import json
 import sqlite3
 import struct
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ import numpy as np
 import pytest
 
 from config.sections import Settings
+from lucheng.offline import offline_runner
 from lucheng.rooms import POINTS_LOG_FILE, SERIES_FILE, open_rooms
 from model.batch import PointBatch
 from model.batch_codec import encode
 from model.seams import NewRecord, RecordKind
 from tests.conftest import Mosquitto
+from tests.lucheng import in_process
+from tests.lucheng.faults.conftest import REGISTER
 from tests.lucheng.faults.judge import Stored, fresh, judge, seeded
 from tests.lucheng.faults.sender import SenderProcess
 from tests.lucheng.service_process import ServiceProcess, answer, lucheng
@@ -62,7 +66,7 @@ def _blob(path: Path, query: str) -> tuple[int, bytes]:
 
 def _problems(data: Path) -> list[dict[str, str]]:
     """What `lucheng store check` finds; it exits 1 when that is anything."""
-    done = lucheng(data, "store", "check", "--json")
+    done = in_process.lucheng(data, "store", "check", "--json")
     found: list[dict[str, str]] = json.loads(done.stdout)["problems"]
     assert done.returncode == (1 if found else 0), done.stderr
     return found
@@ -170,15 +174,23 @@ def _batch(data: Path, device: str, first_seq: int, rows: int, start_ms: int) ->
 
 
 @pytest.fixture
+def stopped(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[ServiceProcess]:
+    """A service that does not run yet."""
+    made = ServiceProcess(tmp_path / "data", mosquitto.url, env=REGISTER)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def now_ms() -> int:
     """The machine's time, UTC ms."""
     return time.time_ns() // 1_000_000
 
 
 def test_a_flipped_byte_in_a_record_not_yet_stored_is_counted_and_its_neighbours_are_stored(
-    service: ServiceProcess, now_ms: int
+    stopped: ServiceProcess, now_ms: int
 ) -> None:
-    service.terminate()
+    service = stopped
     sizes = (30, 50, 70)
     firsts = (1, 31, 81)
     start_ms = now_ms - 3_600_000
@@ -205,24 +217,24 @@ def test_a_flipped_byte_in_a_record_not_yet_stored_is_counted_and_its_neighbours
     assert state["counters"]["points_missing"] == 50
 
 
-def _sealed(data: Path, now_ms: int) -> None:
-    """Two devices with a sealed hour each."""
+def _stored(data: Path, now_ms: int) -> None:
+    """Two devices with points of an hour that ended, stored by the same pipeline without a service."""
     blobs = [
         _batch(data, device, 1, CHUNK_ROWS, now_ms - 3 * 3_600_000 - (now_ms % 3_600_000))
         for device in ("taxi/1", "taxi/2")
     ]
     with open_rooms(data, Settings(), write=True) as rooms:
         rooms.points_log.append([NewRecord(RecordKind.POINTS, CHUNK_ROWS, blob) for blob in blobs])
+        runner = offline_runner(rooms)
+        while runner.run_once():
+            pass
 
 
 def test_a_flipped_byte_in_a_chunk_of_the_store_is_named_and_harms_no_other_device(
-    service: ServiceProcess, mosquitto: Mosquitto, tmp_path: Path, now_ms: int
+    stopped: ServiceProcess, mosquitto: Mosquitto, tmp_path: Path, now_ms: int
 ) -> None:
-    service.terminate()
-    _sealed(service.data, now_ms)
-    service.start()
-    service.wait_quiet()
-    service.terminate()
+    service = stopped
+    _stored(service.data, now_ms)
     with open_rooms(service.data, Settings(), write=True) as rooms:
         assert rooms.series.seal(now_ms - now_ms % 3_600_000) == 2 * CHUNK_ROWS
     number, blob = _blob(service.data / SERIES_FILE, "SELECT key, blob FROM chunks ORDER BY key LIMIT 1")
@@ -245,13 +257,10 @@ def test_a_flipped_byte_in_a_chunk_of_the_store_is_named_and_harms_no_other_devi
 
 
 def test_a_service_does_not_start_on_an_open_batch_that_is_damaged_and_says_what_to_do(
-    service: ServiceProcess, now_ms: int
+    stopped: ServiceProcess, now_ms: int
 ) -> None:
-    service.terminate()
-    _sealed(service.data, now_ms)
-    service.start()
-    service.wait_quiet()
-    service.terminate()
+    service = stopped
+    _stored(service.data, now_ms)
     number, blob = _blob(service.data / SERIES_FILE, "SELECT position, blob FROM open_batches LIMIT 1")
     _flip(service.data / SERIES_FILE, blob)
     assert f"open batch {number}" in _place(_problems(service.data), "checksum")["place"]

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Mosquitto
+from tests.lucheng import in_process
 from tests.lucheng.faults.judge import Stored, seeded
-from tests.lucheng.service_process import PROJECT, ServiceProcess, answer, lucheng
+from tests.lucheng.in_process import answer
+from tests.lucheng.service_process import PROJECT, ServiceProcess
 
 TAXIS = 50
 STEP_S = 10
@@ -75,7 +77,7 @@ def _kill_at_random(tmp_path: Path, rows: int, kills: int) -> None:
     random = seeded("ingest killed")
     file, data = tmp_path / "file.csv", tmp_path / "data"
     good, bad = _file(file, rows)
-    assert lucheng(data, "device", "add", "unit/first").returncode == 0  # makes the folder
+    assert in_process.lucheng(data, "device", "add", "unit/first").returncode == 0  # makes the folder
     interrupted = 0
     wal = data / "points.log.db-wal"
     for _ in range(kills):
@@ -83,7 +85,7 @@ def _kill_at_random(tmp_path: Path, rows: int, kills: int) -> None:
         running = _ingest(data, file)
         while _written(wal) == before and running.poll() is None:
             time.sleep(0.002)  # until rows of it are in the log
-        time.sleep(random.uniform(0, 0.3))
+        time.sleep(random.uniform(0, 0.2))
         running.kill()
         out, _ = running.communicate()
         interrupted += not out
@@ -92,11 +94,11 @@ def _kill_at_random(tmp_path: Path, rows: int, kills: int) -> None:
     _exact(data, file, good, bad, kills + 1)
     held = Stored.read(data)
     assert held.rows == good
-    assert lucheng(data, "store", "check").returncode == 0
+    assert in_process.lucheng(data, "store", "check").returncode == 0
 
 
 def test_killed_alone(tmp_path: Path) -> None:
-    _kill_at_random(tmp_path, 400_000, 2)
+    _kill_at_random(tmp_path, 250_000, 2)
 
 
 @pytest.mark.soak
@@ -108,10 +110,10 @@ def test_killed_with_the_service_that_took_it_in(service: ServiceProcess, mosqui
     """The command says that it may be tried again (75), and then it is exact."""
     random = seeded("ingest through a service killed")
     file = tmp_path / "file.csv"
-    good, bad = _file(file, 400_000)
+    good, bad = _file(file, 250_000)
     running = _ingest(service.data, file)
     service.wait_status(lambda now: now["received"] > 0, "the first rows to be in the log")
-    time.sleep(random.uniform(0, 0.2))
+    time.sleep(random.uniform(0, 0.1))
     service.kill9()
     _, said = running.communicate(timeout=60)
     assert running.returncode == os.EX_TEMPFAIL, said
