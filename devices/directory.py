@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.device import Kind
+from model.device import KIND_CODE, KINDS
 
-#: `kind_of_slot` holds the index into this; the order is permanent.
-KINDS: tuple[Kind, ...] = (Kind.TAXI, Kind.EBIKE, Kind.BUTTON, Kind.CAMERA, Kind.READER, Kind.UNIT, Kind.GATEWAY)
-KIND_CODE: dict[str, int] = {kind.value: code for code, kind in enumerate(KINDS)}
+__all__ = ["KINDS", "KIND_CODE", "Directory"]
 
 _FIRST_CAPACITY = 1_024
 

@@ -22,6 +22,8 @@ class Flag(IntFlag):
     ARMED_SENT = 1 << 6
     BUFFERED = 1 << 7
     VALID_SENT = 1 << 8
+    #: No fix of the device's own: a tag reader saw it, the place is the reader's and `acc_m` how far it may be off.
+    SIGHTED = 1 << 9
 
 
 #: Flags that are part of a point's identity: all but BUFFERED, since a point that is sent again
@@ -167,6 +169,8 @@ ALARM_KINDS: tuple[AlarmKind, ...] = (
     _kind("left_fence", 23, 2, "left its fence", "驶出围栏"),
     _kind("low_battery", 24, 3, "low battery", "电量低"),
     _kind("button_silent", 25, 3, "a button missed its heartbeat", "按钮失联"),
+    _kind("entered_area", 26, 3, "entered an area", "驶入区域"),
+    _kind("stayed_in_area", 27, 3, "stayed in an area for too long", "区域内滞留超时"),
 )
 
 ALARM_BY_NAME: dict[str, AlarmKind] = {kind.name: kind for kind in ALARM_KINDS}

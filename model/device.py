@@ -21,6 +21,11 @@ class Kind(StrEnum):
     GATEWAY = "gateway"
 
 
+#: Arrays of kinds hold the index into this; the order is permanent.
+KINDS: tuple[Kind, ...] = (Kind.TAXI, Kind.EBIKE, Kind.BUTTON, Kind.CAMERA, Kind.READER, Kind.UNIT, Kind.GATEWAY)
+KIND_CODE: dict[str, int] = {kind.value: code for code, kind in enumerate(KINDS)}
+
+
 #: What may follow the kind in a device id: no `/`, `+`, `#`, `:`, white space or leading dot, so
 #: that an id is safe as a topic level, a user name, a password-file key and a file name.
 _NAME = re.compile(r"[A-Za-z0-9_\-](?:[A-Za-z0-9_.\-]{0,62}[A-Za-z0-9_\-])?", re.ASCII)

@@ -25,6 +25,12 @@ class RecordKind(IntEnum):
     ALARM = 3
     #: Points of a file: 16 bytes of the job that reads it, then a batch.
     FILE_POINTS = 4
+    #: A second has passed: `TICK`'s payload. Offline and silence are judged by it, so that they replay exactly.
+    TICK = 5
+    #: What devices said of themselves (`model.status_batch`).
+    STATUS = 6
+    #: Something that the rules go by has changed: a JSON object, see `lucheng.facts`.
+    FACT = 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ class Signal:
         id: unique for ever; derived by `signal_id` or from the device's own alarm id.
         device: device id, e.g. `taxi/28249`.
         kind: a name in `model.codes.ALARM_KINDS`.
-        source: where it came from: `message` (an alarm message) or `bit` (an alarm bit that rose).
+        source: where it came from: `message` (an alarm message), `bit` (an alarm bit that rose), `file` (a bit or rule
+            of a file's point: kept, never an alarm) or `rule:{name}` (a rule of the analytics).
         time_ms: device clock, UTC ms.
         received_ms: our clock, UTC ms.
         lat, lon: WGS-84 degrees, None when the device sent no place.
@@ -22,6 +23,8 @@ class Signal:
         late: raised after newer data of that device, or too old to be news; never a reason to drop it.
         note: free text of the device, bounded by `limits.alarm_note_chars`.
         log_position: where its raw form stands in the log it came through.
+        fence: id of the fence it is about, "" for none; with kind and device it is the alarm's dedup key.
+        device_alarm_id: the device's own id of an alarm message, for the answer back; "" for none.
     """
 
     id: str
@@ -35,6 +38,25 @@ class Signal:
     severity: int
     late: bool
     note: str
+    log_position: int
+    fence: str = ""
+    device_alarm_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """The cause of an alarm has gone: a bit fell, a speed came down, a device is back.
+
+    Attributes:
+        kind, device, fence: the dedup key of the alarm.
+        time_ms: when, device clock, UTC ms.
+        log_position: of the record that told it.
+    """
+
+    kind: str
+    device: str
+    fence: str
+    time_ms: int
     log_position: int
 
 

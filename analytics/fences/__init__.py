@@ -1,0 +1,1 @@
+"""Which fences a point is in."""

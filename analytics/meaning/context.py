@@ -1,0 +1,42 @@
+"""`Context`: what the rules go by besides points: kinds, fences, thefts, limits.
+
+Invariants: kinds are the registry's and permanent; fences and thefts change by records of the log alone (facts), so
+that a replay judges each point by what held when it came.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from analytics.meaning.limits import RuleLimits
+
+if TYPE_CHECKING:
+    from analytics.fences.index import FenceIndex
+
+
+@dataclass(slots=True)
+class Context:
+    """See the module.
+
+    Attributes:
+        kind_of_slot: int8, shape (n,): index into `model.device.KINDS`.
+        limits: thresholds.
+        fences: the index of the fences in force (with their `FenceSet`), None where there are none.
+        stolen: slots that are reported stolen, ascending int64.
+    """
+
+    kind_of_slot: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
+    limits: RuleLimits = field(default_factory=RuleLimits)
+    fences: FenceIndex | None = None
+    stolen: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def kinds(self, slot: npt.NDArray[np.integer]) -> npt.NDArray[np.int8]:
+        """Kind of each slot; -1 for one that the registry has not told yet."""
+        kinds = np.full(len(slot), -1, np.int8)
+        known = slot < len(self.kind_of_slot)
+        kinds[known] = self.kind_of_slot[slot[known]]
+        return kinds

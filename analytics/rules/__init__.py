@@ -1,0 +1,1 @@
+"""The rules: one module each, data in, events out. `table.py` lists them all."""
