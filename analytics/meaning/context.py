@@ -27,12 +27,15 @@ class Context:
         limits: thresholds.
         fences: the index of the fences in force (with their `FenceSet`), None where there are none.
         stolen: slots that are reported stolen, ascending int64.
+        disabled: slots of devices that are disabled or deleted, ascending int64. It changes outside the log, so no
+            memory may depend on it: it only keeps silent devices from being told.
     """
 
     kind_of_slot: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
     limits: RuleLimits = field(default_factory=RuleLimits)
     fences: FenceIndex | None = None
     stolen: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    disabled: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def kinds(self, slot: npt.NDArray[np.integer]) -> npt.NDArray[np.int8]:
         """Kind of each slot; -1 for one that the registry has not told yet."""

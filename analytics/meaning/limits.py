@@ -30,9 +30,10 @@ class RuleLimits:
         overspeed_min_s: so long above it at a stretch.
         road_limits_kmh: limits of road classes.
         fatigue_drive_s: driving time that is too long; fatigue_rest_s: a rest so long begins it anew.
-        illegal_move_m: moved farther than this with the ignition off.
+        illegal_move_m: moved farther than this with the ignition off; illegal_move_points: so many fixes in a row.
         taxi_offline_s, ebike_offline_s, unit_offline_s: silence that is `offline`; 0: never.
-        button_silent_s: missed heartbeat of a button.
+        button_silent_s: missed heartbeat of a button; 0: never.
+        tick_gap_s: ticks farther apart than this: the service was away, and silence counts anew.
         moved_min_m, moved_acc_factor: moved beyond max(moved_min_m, moved_acc_factor × accuracy) of where it was armed.
         moved_acc_m: accuracy of a tracker that sends none.
         moved_confirm_points, moved_confirm_s: fixes in a row out there, over so long at least.
@@ -55,10 +56,12 @@ class RuleLimits:
     fatigue_drive_s: int = 4 * 3600
     fatigue_rest_s: int = 20 * 60
     illegal_move_m: float = 100.0
+    illegal_move_points: int = 2
     taxi_offline_s: int = 600
     ebike_offline_s: int = 86_400
     unit_offline_s: int = 600
     button_silent_s: int = 180
+    tick_gap_s: int = 5
     moved_min_m: float = 30.0
     moved_acc_factor: float = 3.0
     moved_acc_m: float = 10.0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from analytics.meaning.context import Context
     from analytics.meaning.events import Events
     from analytics.meaning.frame import Frame
+    from model.batch import PointBatch
     from model.status_batch import StatusBatch, Tick
 
 
@@ -27,6 +28,12 @@ class Rule:
 
     def __init__(self) -> None:
         self.memory = Slots(self.fields)
+
+    def arrived(self, batch: PointBatch, context: Context, events: Events) -> None:
+        """Look at every row that came, as it came and before `points`: late, duplicate and quarantined ones too.
+
+        `memory` has no room made for these slots, which may be any; `row` of an event counts in this batch.
+        """
 
     def points(self, frame: Frame, context: Context, events: Events) -> None:
         """Look at the rows of a frame. `memory` has room for all its slots."""
