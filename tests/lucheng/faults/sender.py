@@ -24,6 +24,9 @@ from typing import Any, Self
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from config.sections import Settings
+from devices.credentials import Credentials
+from lucheng.rooms import open_rooms
 from simulator.publisher import Broker
 from tests.lucheng.faults.ledger import Ledger, Point, Press, Sent
 
@@ -32,9 +35,12 @@ TICK_S = 0.02
 WINDOW = 1_000
 DRAIN_S = 30.0
 SOS_POINTS = 3
+REGISTERED_TAXIS = 8
 #: Points from one alarm message, and one taxi in distress, to the next.
 PRESS_EVERY = 100
 SOS_EVERY = 250
+#: What the process says when it can be told to stop in order.
+READY = "ready"
 
 
 @dataclass(slots=True)
@@ -162,6 +168,7 @@ def main() -> int:
     credentials = json.loads(given.credentials.read_text()) if given.credentials else None
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
+    print(READY, flush=True)
     fleet = Fleet(given.broker, given.ledger, given.devices, credentials)
     began_s, done, parent = time.monotonic(), 0, os.getppid()
     while not stop.is_set() and os.getppid() == parent:  # a test that died leaves no sender behind
@@ -182,6 +189,16 @@ def main() -> int:
     return 1 if left else 0
 
 
+def registered(data: Path, credentials: Path) -> Path:
+    """Register a small fleet before the service starts, with a password each; write them to `credentials`."""
+    devices = [*(f"taxi/{number}" for number in range(REGISTERED_TAXIS)), "button/1"]
+    with open_rooms(data, Settings(), write=True) as rooms:
+        rooms.registry.ensure(devices)
+        issued = list(Credentials(rooms.registry.file).issue_many(devices))
+    credentials.write_text(json.dumps({one.user: one.password for one in issued}))
+    return credentials
+
+
 class SenderProcess:
     """The sender as a process that a test starts, kills and stops."""
 
@@ -189,14 +206,19 @@ class SenderProcess:
         self.ledger = ledger
         self._arguments = ["--broker", broker, "--ledger", str(ledger), "--rate", str(rate)]
         if credentials is not None:
-            self._arguments += ["--credentials", str(credentials), "--devices", "8"]
-        self.process: subprocess.Popen[bytes] | None = None
+            self._arguments += ["--credentials", str(credentials), "--devices", str(REGISTERED_TAXIS)]
+        self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> Self:
-        """Start it; returns at once."""
+        """Start it; returns when it can be told to stop."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.lucheng.faults.sender", *self._arguments], cwd=PROJECT
+            [sys.executable, "-m", "tests.lucheng.faults.sender", *self._arguments],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            text=True,
         )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline().strip() == READY, "the sender did not start"
         return self
 
     def kill9(self) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from config.sections import Settings
-from devices.credentials import Credentials
-from lucheng.rooms import open_rooms
 from tests.conftest import Mosquitto, free_port, need_program
 from tests.lucheng.faults.judge import fresh, judge, seeded
-from tests.lucheng.faults.sender import SenderProcess
+from tests.lucheng.faults.sender import SenderProcess, registered
 from tests.lucheng.service_process import ServiceProcess
 
 #: Least and most time between two kills.
@@ -71,12 +67,7 @@ def _embedded(folder: Path, moments: int) -> None:
     need_program("mosquitto")
     random = seeded("kill -9 of the service with its embedded broker")
     data, port = folder / "data", free_port()
-    devices = [*(f"taxi/{number}" for number in range(8)), "button/1"]
-    with open_rooms(data, Settings(), write=True) as rooms:
-        rooms.registry.ensure(devices)
-        issued = list(Credentials(rooms.registry.file).issue_many(devices))
-    credentials = folder / "credentials.json"
-    credentials.write_text(json.dumps({one.user: one.password for one in issued}))
+    credentials = registered(data, folder / "credentials.json")
     service = ServiceProcess(data, env={"LUCHENG_BROKER__PORT": str(port)})
     with (
         service.start(),

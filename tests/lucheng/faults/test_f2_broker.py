@@ -6,14 +6,16 @@ is delivered to nobody. Neither can be had back by the service; it has to say ho
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Mosquitto
+from tests.conftest import Mosquitto, free_port, need_program
 from tests.lucheng.faults.judge import Verdict, fresh, judge, seeded
-from tests.lucheng.faults.sender import SenderProcess
+from tests.lucheng.faults.sender import SenderProcess, registered
 from tests.lucheng.service_process import ServiceProcess
 
 CALM_S = (0.2, 1.0)
@@ -100,3 +102,27 @@ def test_a_broker_that_lost_nothing_leaves_no_gap(
     assert service.wait_quiet()["counters"].get("points_missing", 0) == 0
     assert service.terminate()[0] == 0
     print(judge(service.data, sent, at_least=300))
+
+
+def test_the_embedded_broker_is_killed_and_comes_back(tmp_path: Path) -> None:
+    """It is part of the service, which starts it again on the same port."""
+    need_program("mosquitto")
+    data, port = tmp_path / "data", free_port()
+    credentials = registered(data, tmp_path / "credentials.json")
+    service = ServiceProcess(data, env={"LUCHENG_BROKER__PORT": str(port)})
+    with (
+        service.start(),
+        SenderProcess(f"mqtt://127.0.0.1:{port}", tmp_path / "ledger", rate=400, credentials=credentials) as sender,
+    ):
+        fresh(service, service.status())
+        os.kill(int((data / "broker" / "broker.pid").read_text()), signal.SIGKILL)
+        service.wait_status(lambda now: now["live"]["mqtt_points_connects"] >= 2, "the broker to be back")
+        _connected(service)
+        fresh(service, service.status())
+        sender.stop()
+        sender.start()
+        fresh(service, service.status())
+        sent = sender.stop()
+        service.wait_quiet()
+        assert service.terminate()[0] == 0
+    print(judge(data, sent, at_least=200, may_lose=True))
