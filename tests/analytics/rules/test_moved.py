@@ -1,0 +1,197 @@
+"""`moved_while_armed` against a plain oracle, cut anywhere; and the stories it is there for."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analytics.meaning.limits import RuleLimits
+from analytics.rules.moved import ANCHOR_FIRST, ANCHOR_POINTS, ANCHOR_WAITS_S, MovedWhileArmed
+from model.codes import Flag
+from model.geo import haversine_m
+from tests.analytics.keeper import NOW_MS
+from tests.analytics.rules.ebike_streams import ARMED, DISARMED, LAT, NO_FIX, VALID, Event, east, play, streams
+
+#: Small, so that random streams of some dozen rows cross every edge.
+TIGHT = RuleLimits(moved_min_m=10.0, moved_acc_m=4.0, moved_acc_factor=2.0)
+E7 = 10_000_000
+
+
+class Oracle:
+    """One bike, point by point."""
+
+    def __init__(self, limits: RuleLimits) -> None:
+        self.limits = limits
+        self.forget()
+
+    def forget(self) -> None:
+        self.armed_ms: int | None = None
+        self.samples: list[tuple[int, int]] = []
+        self.out: list[int] = []
+        self.up = False
+
+    def take(self, row: dict[str, Any]) -> tuple[bool, float] | None:
+        """Rises (True) or falls (False), with the distance; None for neither."""
+        flags, time_ms = row["flags"], row["time_ms"]
+        if flags & Flag.ARMED_SENT:
+            if not flags & Flag.ARMED:
+                was = self.up
+                self.forget()
+                return (False, -1.0) if was else None
+            if self.armed_ms is None:
+                self.armed_ms = time_ms
+        if self.armed_ms is None or flags & Flag.SIGHTED or not flags & Flag.VALID:
+            return None
+        here = (round(row["lat"] * E7), round(row["lon"] * E7))
+        if len(self.samples) < ANCHOR_FIRST:
+            self.samples.append(here)
+            return None
+        lat, lon = (statistics.median(axis) / E7 for axis in zip(*self.samples, strict=True))
+        far = float(haversine_m(lat, lon, row["lat"], row["lon"]))
+        acc = self.limits.moved_acc_m if np.isnan(row["acc_m"]) else row["acc_m"]
+        was = self.up
+        if far > max(self.limits.moved_min_m, self.limits.moved_acc_factor * acc):
+            self.out.append(time_ms)
+            long = time_ms - self.out[0] >= 1_000 * self.limits.moved_confirm_s
+            self.up = self.up or (len(self.out) >= self.limits.moved_confirm_points and long)
+            return (True, far) if self.up and not was else None
+        self.out, self.up = [], False
+        later = len(self.samples) - ANCHOR_FIRST
+        if later < len(ANCHOR_WAITS_S) and time_ms >= self.armed_ms + 1_000 * ANCHOR_WAITS_S[later]:
+            self.samples.append(here)
+        return (False, far) if was else None
+
+
+def told(rows: list[dict[str, Any]], limits: RuleLimits) -> list[Event]:
+    bikes = {0: Oracle(limits), 1: Oracle(limits)}
+    found: list[Event] = []
+    for at, row in enumerate(rows):
+        event = bikes[row["slot"]].take(row) if row["slot"] in bikes else None
+        if event is not None:
+            found.append((at, event[0], row["slot"], row["time_ms"], event[1]))
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(streams(), st.integers(0, 3), st.sampled_from([0, 10, 120]), st.booleans())
+def test_any_stream_cut_anywhere_tells_what_the_oracle_tells(stream, points, seconds, restart) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    rows, cuts = stream
+    limits = RuleLimits(
+        moved_min_m=10.0, moved_acc_m=4.0, moved_acc_factor=2.0, moved_confirm_points=points, moved_confirm_s=seconds
+    )
+    whole, memory = play(MovedWhileArmed, rows, limits=limits)
+    assert play(MovedWhileArmed, rows, cuts, limits=limits, restart=restart) == (whole, memory)
+    oracle = told(rows, limits)
+    assert [event[:4] for event in whole] == [event[:4] for event in oracle]
+    assert [event[4] for event in whole] == pytest.approx([event[4] for event in oracle], abs=1e-6)
+
+
+def test_random_streams_do_raise_and_fall() -> None:
+    """The comparison above compares something."""
+    chance = np.random.default_rng(4)
+    rows = line([float(m) for m in chance.choice([0.0, 20.0], 400)])
+    events, _ = play(MovedWhileArmed, rows, range(0, 400, 7), limits=TIGHT)
+    assert sum(rises for _, rises, *_ in events) > 20
+    assert [event[:4] for event in events] == [event[:4] for event in told(rows, TIGHT)]
+
+
+def line(
+    metres: list[float], *, flags: int = ARMED, every_s: int = 10, acc_m: float = float("nan")
+) -> list[dict[str, Any]]:
+    """One bike reporting so far east of its place."""
+    return [
+        {"slot": 0, "time_ms": NOW_MS + 1_000 * every_s * at, "received_ms": NOW_MS + 1_000 * every_s * at, "lat": LAT,
+         "lon": east(far), "flags": flags, "acc_m": acc_m}
+        for at, far in enumerate(metres)
+    ]  # fmt: skip
+
+
+def rises(rows: list[dict[str, Any]], limits: RuleLimits | None = None) -> list[int]:
+    return [at for at, up, *_ in play(MovedWhileArmed, rows, limits=limits)[0] if up]
+
+
+def test_a_bike_carried_away_is_told_at_the_second_fix_beyond_30_m() -> None:
+    events, _ = play(MovedWhileArmed, line([0, 1, -1, 0, 20, 35, 60, 200]))
+    assert [event[:2] for event in events] == [(6, True)]
+    assert events[0][4] == pytest.approx(60, abs=0.5)
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_one_bad_fix_right_after_arming_raises_nothing(bad: int) -> None:
+    metres = [0.0] * 60
+    metres[bad] = 45.0
+    assert rises(line(metres)) == []
+
+
+def test_a_single_fix_beyond_is_not_confirmed_and_a_return_begins_anew() -> None:
+    assert rises(line([0, 0, 0, 45, 0, 45, 0, 0, 45, 0])) == []
+
+
+def test_two_fixes_within_one_second_are_no_confirmation_over_10_s() -> None:
+    assert rises(line([0, 0, 0, 40, 41, 42], every_s=1)) == []
+    assert rises(line([0, 0, 0, *[40.0] * 12], every_s=1)) == [13]
+
+
+def test_a_poor_accuracy_widens_the_circle_and_a_good_one_does_not_narrow_it() -> None:
+    assert rises(line([0, 0, 0, 55, 55, 55], acc_m=20)) == []
+    assert rises(line([0, 0, 0, 61, 61, 61], acc_m=20)) == [4]
+    assert rises(line([0, 0, 0, 29, 29, 29], acc_m=2)) == []
+
+
+def test_it_falls_when_the_bike_is_disarmed_and_a_new_arming_has_a_new_anchor() -> None:
+    rows = line([0, 0, 0, 80, 90, 100, 100, 100, 100, 100, 100])
+    rows[6]["flags"] = DISARMED
+    events, _ = play(MovedWhileArmed, rows)
+    assert [event[:2] for event in events] == [(4, True), (6, False)]
+
+
+def test_it_falls_back_within_and_rises_again() -> None:
+    events, _ = play(MovedWhileArmed, line([0, 0, 0, 40, 40, 0, 0, 40, 40]))
+    assert [event[:2] for event in events] == [(4, True), (5, False), (8, True)]
+
+
+def test_a_bike_that_is_disarmed_or_says_nothing_is_not_watched() -> None:
+    far = [0.0, 0.0, 0.0, 100.0, 200.0, 300.0]
+    assert rises(line(far, flags=VALID)) == []
+    assert rises(line(far, flags=DISARMED)) == []
+    taxi = [{**row, "slot": 2} for row in line(far)]
+    assert rises(taxi) == []
+
+
+def test_what_has_no_place_of_its_own_neither_raises_nor_confirms() -> None:
+    rows = line([0, 0, 0, 40, 300, 300, 300])
+    for row in rows[4:]:
+        row["flags"] = ARMED | int(Flag.SIGHTED) if row is rows[4] else NO_FIX
+    assert rises(rows) == []
+
+
+def test_a_stolen_bike_does_not_take_its_anchor_along() -> None:
+    """Parked elsewhere for hours it is still away; the samples that were due then were not taken."""
+    events, memory = play(MovedWhileArmed, line([0.0, 0.0, 0.0] + [500.0] * 200, every_s=60))
+    assert [event[:2] for event in events] == [(4, True)]
+    rule = MovedWhileArmed()
+    rule.restore(memoryview(memory))
+    assert rule.memory["samples"][0] == ANCHOR_FIRST
+
+
+def test_later_samples_move_a_poor_first_anchor_to_the_middle() -> None:
+    """The first three share an error of 25 m; after an hour a fix 25 m off to the other side is still within."""
+    metres = [25.0] * 4 + [0.0] * 500
+    metres[-2:] = [-25.0, -25.0]
+    assert rises(line(metres)) == []
+    assert ANCHOR_POINTS > 2 * ANCHOR_FIRST
+    assert rises(line([*metres[:5], -25.0, -25.0])) == [6]
+
+
+def test_the_memory_of_a_bike_that_is_not_armed_takes_no_bytes() -> None:
+    rows = line([0.0] * 9)
+    _, armed = play(MovedWhileArmed, rows)
+    _, nothing = play(MovedWhileArmed, [{**row, "flags": DISARMED} for row in rows])
+    _, again = play(MovedWhileArmed, [*rows, {**rows[-1], "time_ms": NOW_MS + 10**6, "flags": DISARMED}])
+    assert nothing == again == MovedWhileArmed().to_bytes()
+    assert len(armed) > len(nothing)
