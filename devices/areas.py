@@ -8,7 +8,7 @@ where two areas touch, the one with the smaller id has it. Who may see an area i
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import shapely
 
 from devices.details import DEFAULT_TEXT_LIMITS_CHARS, check_site_id, checked_text
+from devices.rings import Geometry, Rings, multipolygon, rings_of
 from devices.schema import RegistryFile
 from model.device import Jurisdiction
 from model.errors import BadInput, LuchengError, NotFound
@@ -25,8 +26,6 @@ LEVELS = ("city", "branch", "station", "community")
 DEFAULT_MAX_GEOJSON_BYTES = 64 << 20
 DEFAULT_MAX_AREAS = 20_000
 DEFAULT_MAX_VERTICES = 2_000_000
-
-Rings = list[list[list[tuple[float, float]]]]
 
 
 class AreaIndex:
@@ -41,7 +40,7 @@ class AreaIndex:
         deepest_first = sorted(areas, key=lambda area: (-LEVELS.index(area.level), area.id))
         self.ids: list[str] = [area.id for area in deepest_first]
         self.version = version
-        self._shapes: npt.NDArray[Any] = np.array([_multipolygon(area.rings) for area in deepest_first], dtype=object)
+        self._shapes: npt.NDArray[Any] = np.array([multipolygon(area.rings) for area in deepest_first], dtype=object)
         shapely.prepare(self._shapes)
         self._tree = shapely.STRtree(self._shapes)
 
@@ -112,7 +111,7 @@ class Areas:
                 [(a.id, a.name, a.level, a.parent, msgspec.json.encode(a.rings).decode()) for a in areas],
             )
             _check_tree(change.connection, areas)
-            _ = change.version
+            change.mark_places()
         return len(areas)
 
     def get(self, area_id: str) -> Jurisdiction:
@@ -180,25 +179,13 @@ class _Properties(msgspec.Struct):
     parent: str | None = None
 
 
-class _Geometry(msgspec.Struct):
-    type: str
-    coordinates: msgspec.Raw
-
-
 class _Feature(msgspec.Struct):
     properties: _Properties
-    geometry: _Geometry
+    geometry: Geometry
 
 
 class _Collection(msgspec.Struct, tag_field="type", tag="FeatureCollection"):
     features: list[_Feature]
-
-
-class _Fault(NamedTuple):
-    """What is wrong with a ring, and where (lon, lat)."""
-
-    what: str
-    place: tuple[float, ...]
 
 
 def _area(feature: _Feature) -> Jurisdiction:
@@ -207,56 +194,7 @@ def _area(feature: _Feature) -> Jurisdiction:
         raise BadInput(f"{given.level[:40]!r} is no level.", mend="Use one of " + ", ".join(LEVELS) + ".")
     parent = check_site_id(given.parent) if given.parent else ""
     name = checked_text("name", given.name, DEFAULT_TEXT_LIMITS_CHARS)
-    return Jurisdiction(check_site_id(given.id), name, given.level, parent, _rings(feature.geometry))
-
-
-def _rings(geometry: _Geometry) -> Rings:
-    try:
-        if geometry.type == "Polygon":
-            lists = [msgspec.json.decode(geometry.coordinates, type=list[list[list[float]]])]
-        elif geometry.type == "MultiPolygon":
-            lists = msgspec.json.decode(geometry.coordinates, type=list[list[list[list[float]]]])
-        else:
-            raise BadInput(f"{geometry.type[:40]!r} is no area.", mend="Use Polygon or MultiPolygon.")
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadInput(
-            f"its coordinates are not those of a {geometry.type}: {error}.", mend="Export it again."
-        ) from error
-    if not lists or not all(lists):
-        raise BadInput("it has no ring.", mend="Draw its outline.")
-    rings: Rings = []
-    for number, polygon in enumerate(lists, start=1):
-        for place, ring in enumerate(polygon, start=1):
-            fault = _ring_fault(ring)
-            if fault:
-                raise _invalid(f"polygon {number}, ring {place}: {fault.what}", fault.place)
-        rings.append([[(vertex[0], vertex[1]) for vertex in ring] for ring in polygon])
-    shape = _multipolygon(rings)
-    if not shapely.is_valid(shape):
-        # GEOS says e.g. `Self-intersection[109.84 40.65]`
-        what, _, where = str(shapely.is_valid_reason(shape)).partition("[")
-        raise _invalid(what.lower(), tuple(float(number) for number in where.rstrip("]").split()))
-    return rings
-
-
-def _ring_fault(ring: list[list[float]]) -> _Fault | None:
-    if len(ring) < 4:
-        return _Fault(f"{len(ring)} vertices, a ring has at least 4", tuple(ring[0][:2]) if ring else ())
-    for vertex in ring:
-        if len(vertex) < 2 or not (abs(vertex[0]) <= 180 and abs(vertex[1]) <= 90):
-            return _Fault("not a lon, lat on the earth", tuple(vertex[:2]))
-    if ring[0][:2] != ring[-1][:2]:
-        return _Fault("the ring is not closed", tuple(ring[-1][:2]))
-    return None
-
-
-def _invalid(what: str, place: tuple[float, ...]) -> BadInput:
-    where = f" at lon {place[0]:g}, lat {place[1]:g}" if len(place) == 2 else ""
-    return BadInput(f"{what}{where}.", mend="Redraw the outline there.")
-
-
-def _multipolygon(rings: Rings) -> shapely.MultiPolygon:
-    return shapely.MultiPolygon([(polygon[0], polygon[1:]) for polygon in rings])
+    return Jurisdiction(check_site_id(given.id), name, given.level, parent, rings_of(feature.geometry))
 
 
 def _check_tree(connection: sqlite3.Connection, areas: list[Jurisdiction]) -> None:

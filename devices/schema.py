@@ -1,7 +1,8 @@
-"""The file `registry.db`: its tables, its lock, its two counters.
+"""The file `registry.db`: its tables, its lock, its counters.
 
 Invariants: one write at a time; `version` grows with every change, `broker_version` with every change
-that the broker's password file shows, both in the transaction of the change, so that other threads and
+that the broker's password file shows, `place_version` with every change of areas, sites and their
+cameras, all in the transaction of the change, so that other threads and
 processes notice by one small read. It knows nothing of what the tables mean.
 """
 
@@ -94,6 +95,28 @@ CREATE TABLE secret (
     changed_ms INTEGER NOT NULL
 ) STRICT;
 """,
+    # A row of `fence` holds in the versions from_version <= version < until_version; until_version 0: still.
+    """
+ALTER TABLE state ADD COLUMN place_version INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE fence_state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    version INTEGER NOT NULL,
+    oldest INTEGER NOT NULL,
+    next_number INTEGER NOT NULL
+) STRICT;
+INSERT INTO fence_state VALUES (1, 0, 0, 1);
+CREATE TABLE fence (
+    number INTEGER NOT NULL,
+    from_version INTEGER NOT NULL,
+    until_version INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    vertices INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (number, from_version)
+) STRICT;
+CREATE UNIQUE INDEX fence_id ON fence (id) WHERE until_version = 0;
+CREATE INDEX fence_until ON fence (until_version, vertices);
+""",
 )
 
 
@@ -118,6 +141,10 @@ class Change:
         if not self._broker:
             self._broker = True
             self.connection.execute("UPDATE state SET broker_version = ?", (self.version,))
+
+    def mark_places(self) -> None:
+        """Note that areas, sites or their cameras are others after this change."""
+        self.connection.execute("UPDATE state SET place_version = ?", (self.version,))
 
 
 class RegistryFile:

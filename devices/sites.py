@@ -106,7 +106,7 @@ class Sites:
             "INSERT INTO site_camera VALUES (?, ?, ?)",
             ((site_id, place, found[camera].slot) for place, camera in enumerate(cameras)),
         )
-        _ = change.version  # a binding alone is a change, too
+        change.mark_places()  # a binding alone is a change, too
 
 
 def _get(connection: sqlite3.Connection, site_id: str) -> Site:
