@@ -44,6 +44,8 @@ _INTERVAL_SPREAD = 0.05
 _STAND_S = {"pick_up": (20.0, 90.0), "set_down": (15.0, 60.0)}
 _BREAK_SHARE, _BREAK_S = 0.12, (600.0, 2400.0)
 _PARKED_MEAN_S = 10_800.0
+_THIEF_KMH = 25.0
+_RACER_KMH = 117.0
 _UNIT_STAND_S = (60.0, 900.0)
 _RIDE_DRAIN_PCT_PER_S = 30 / 3600
 _CHARGE_PCT_PER_S = 15 / 3600
@@ -127,6 +129,8 @@ class City:
         self._battery_pct = rng.uniform(30, 100, self.movers)
         self._sat = rng.integers(7, 15, self.movers)
         self._seq = np.zeros(self.movers, np.int64)
+        self._stolen = np.zeros(self.movers, np.bool_)
+        self._racing = np.zeros(self.movers, np.bool_)
         self._button_rng = np.random.default_rng([seed, 3])
         site = self._button_rng.integers(0, self._roads.nodes, buttons)
         self.button_lat, self.button_lon = _degrees(self._roads.x_m[site], self._roads.y_m[site])
@@ -175,6 +179,35 @@ class City:
         rows = np.concatenate(found, axis=1) if found else np.empty((2, 0), np.int64)
         rows = rows[:, np.argsort(rows[1], kind="stable")]
         return Presses(rows[0] + self.movers, rows[1])
+
+    def steal_bike(self) -> str:
+        """A thief takes the first armed bike that has reported, and rides off with it armed; its id, "" when there is none."""
+        parked = np.flatnonzero(self._parked & (self._kind == _BIKE) & ~self._stolen & (self._seq > 0))
+        if not len(parked):
+            return ""
+        who = parked[:1]
+        self._parked[who] = False
+        self._stolen[who] = True
+        self._traffic.hurry(who, _THIEF_KMH)
+        self._next_ms[who] = np.minimum(self._next_ms[who], self.now_ms + TICK_MS)
+        return self.ids[int(who[0])]
+
+    def speed_taxi(self, kmh: float = _RACER_KMH) -> str:
+        """The first taxi that has reported drives at `kmh` from now on; its id, "" when there is none."""
+        taxis = np.flatnonzero((self._kind == _TAXI) & ~self._racing & (self._seq > 0))
+        if not len(taxis):
+            return ""
+        who = taxis[:1]
+        self._racing[who] = True
+        self._traffic.hurry(who, kmh)
+        return self.ids[int(who[0])]
+
+    def press_button(self) -> str:
+        """Somebody presses the first button now; its id, "" when there is none."""
+        if not self.buttons:
+            return ""
+        self._next_press_ms[0] = float(self.now_ms)
+        return self.ids[self.movers]
 
     def _report(self, who: Index) -> PointBatch:
         """One fix of each of these devices at its own time, and when it reports next."""
@@ -237,7 +270,7 @@ class City:
         flags = np.full(len(who), int(Flag.VALID | Flag.VALID_SENT | Flag.IGNITION_SENT))
         flags |= np.where(~parked & (~standing | ~bike), int(Flag.IGNITION), 0)
         flags |= np.where(taxi, int(Flag.OCCUPIED_SENT), 0) | np.where(self._occupied[who], int(Flag.OCCUPIED), 0)
-        flags |= np.where(bike, int(Flag.ARMED_SENT), 0) | np.where(parked, int(Flag.ARMED), 0)
+        flags |= np.where(bike, int(Flag.ARMED_SENT), 0) | np.where(parked | self._stolen[who], int(Flag.ARMED), 0)
         return flags.astype(np.uint16)
 
     def _charge(self, who: Index, passed_s: npt.NDArray[np.float64]) -> None:
@@ -257,8 +290,10 @@ class City:
         stand_s = np.where(rests, rng.uniform(*_BREAK_S, count), stand_s)
         stand_s = np.where(bike, 600 + rng.exponential(_PARKED_MEAN_S, count), stand_s)
         stand_s = np.where(kind == _UNIT, rng.uniform(*_UNIT_STAND_S, count), stand_s)
+        flees = self._stolen[who] | self._racing[who]
+        stand_s[flees] = 0.0
         self._occupied[who] = taxi & ~had_fare
-        self._parked[who] = bike
+        self._parked[who] = bike & ~flees
         # A fare goes farther than a taxi looks for one.
         self._traffic.depart(
             who, places, np.where(self._occupied[who], self._traffic.near(places, 3), self._traffic.near(places, 5))
