@@ -26,6 +26,7 @@ from config.base import (
     split_url,
 )
 from config.clean import Clean
+from config.rules import Rules
 
 __all__ = ["BROKER_SCHEMES", "Settings", "section_types", "split_url"]
 
@@ -252,6 +253,24 @@ class Devices(Section):
     )
 
 
+class Fences(Section):
+    """Fences · 电子围栏"""
+
+    max_fences: int = setting(20_000, "fences at a time", "围栏数上限", ge=1, le=1_000_000)
+    max_vertices: int = setting(
+        2_000_000, "vertices of all fences together", "全部围栏的顶点总数上限", ge=4, le=100_000_000
+    )
+    max_fence_vertices: int = setting(20_000, "vertices of one fence", "单个围栏的顶点数上限", ge=4, le=1_000_000)
+    max_import_bytes: int = setting(64 * MIB, "size of one GeoJSON import", "单次导入字节上限", ge=KIB, le=GIB)
+    kept_versions: int = setting(
+        100,
+        "newest versions of the set of fences that stay readable",
+        "围栏集合保留可读的最近版本数",
+        ge=2,
+        le=100_000,
+    )
+
+
 class Trust(Section):
     """Who may see what, and why · 查阅的权限与目的"""
 
@@ -312,7 +331,9 @@ class Settings(Section):
     log: Log = Log()
     series: Series = Series()
     devices: Devices = Devices()
+    fences: Fences = Fences()
     clean: Clean = Clean()
+    rules: Rules = Rules()
     trust: Trust = Trust()
     api: Api = Api()
     limits: Limits = Limits()

@@ -47,6 +47,7 @@ _WANTED = {
     "finite_number": "a finite number",
     "string_type": "a text in quotes",
     "path_type": "a path in quotes",
+    "dict_type": "a table of names and numbers",
     "bool_type": "true or false",
     "model_type": "a section with keys of its own",
 }
@@ -282,6 +283,7 @@ def _across(settings: Settings) -> Iterator[tuple[tuple[str, ...], str, str]]:
         ("mqtt.reconnect_min_ms", "mqtt.reconnect_max_ms"),
         ("limits.payload_bytes", "mqtt.max_packet_bytes"),
         ("log.max_rows", "log.max_queued_rows"),
+        ("rules.low_battery_pct", "rules.low_battery_clear_pct"),
     ):
         if _get(settings, low) > _get(settings, high):
             yield (low, high), f"is more than {high} ({_get(settings, high)})", f"Lower it, or raise {high}."

@@ -19,6 +19,7 @@ _HEADER = re.compile(r"\s*\[{1,2}([^\[\]]+)\]{1,2}\s*(?:#.*)?$")
 _KEY = re.compile(
     r"""\s*((?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*'))*)\s*="""
 )
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _STRING_OR_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|#.*$')
 _SYNTAX_PLACE = re.compile(r"\(at line (\d+), column \d+\)")
 
@@ -99,14 +100,21 @@ def syntax_line(error: tomllib.TOMLDecodeError, text: str) -> int:
     return int(place.group(1)) if place else max(1, len(text.splitlines()))
 
 
+def _toml_key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else toml_value(name)
+
+
 def toml_value(value: object) -> str:
-    """One scalar as TOML; None is the empty text, which the schema reads as "not set"."""
+    """One scalar, or a table of scalars, as TOML; None is the empty text, which the schema reads as "not set"."""
     if value is None:
         return '""'
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
+    if isinstance(value, Mapping):
+        inside = (f"{_toml_key(str(name))} = {toml_value(item)}" for name, item in value.items())
+        return f"{{ {', '.join(inside)} }}" if value else "{}"
     text = value.as_posix() if isinstance(value, Path) else str(value)
     # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped too.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

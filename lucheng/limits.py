@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analytics.limits import CleanLimits
+from analytics.meaning.limits import RuleLimits
 from lucheng.runner import RunnerLimits
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ def clean_limits(settings: Settings) -> CleanLimits:
         frozen_points=clean.frozen_after_points,
         max_slots=max(settings.devices.max_devices, 1),
     )
+
+
+def rule_limits(settings: Settings) -> RuleLimits:
+    """Thresholds of the rules; the section has the same names."""
+    rules = settings.rules
+    return RuleLimits(**{name: getattr(rules, name) for name in type(rules).model_fields})
 
 
 def decoder_limits(settings: Settings) -> DecodeLimits:
