@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from analytics.limits import CleanLimits
 from analytics.state import NEVER_MS, OPEN_MS, State
-from analytics.step import Bools, Risen, Rows, Step, group_lasts, group_starts
+from analytics.step import Bools, Fallen, Risen, Rows, Step, group_lasts, group_starts
 from model.codes import Mark, Reason
 
 Ints = npt.NDArray[np.int64]
@@ -30,7 +30,7 @@ _WRONG_TIME = (Reason.FUTURE, Reason.STALE_CLOCK)
 
 
 def rise(step: Step, state: State, limits: CleanLimits) -> None:
-    """Fill `step.risen`; move `bits`, `bits_ms` and the episodes."""
+    """Fill `step.risen` and `step.fallen`; move `bits`, `bits_ms` and the episodes."""
     bits = step.batch.alarm_bits
     lit = bits != 0
     if not state.any_bits and not lit.any():
@@ -46,11 +46,12 @@ def rise(step: Step, state: State, limits: CleanLimits) -> None:
     by = np.lexsort((touched, when, slot))
     row, slot, when, late, word = touched[by], slot[by], when[by], late[by], bits[touched][by]
     now = ~late
-    found = [
-        _edges(state, limits, row[now], slot[now], when[now], word[now]),
-        _belated(state, limits, row[late], slot[late], when[late], word[late]),
-    ]
+    up, up_bit, down, down_bit = _edges(state, limits, row[now], slot[now], when[now], word[now])
+    found = [(up, up_bit), _belated(state, limits, row[late], slot[late], when[late], word[late])]
     _forget(state, limits)
+    if len(down):
+        by = np.lexsort((down_bit, down))
+        step.fallen = Fallen(down[by], down_bit[by], step.batch.time_ms[down[by]])
     rows = np.concatenate([one[0] for one in found])
     if not len(rows):
         return
@@ -108,10 +109,10 @@ def _split(word: Words) -> tuple[Rows, npt.NDArray[np.uint8]]:
 
 def _edges(
     state: State, limits: CleanLimits, row: Rows, slot: Ints, when: Ints, word: Words
-) -> tuple[Rows, npt.NDArray[np.uint8]]:
-    """Edges of rows that follow in time; opens and closes episodes."""
+) -> tuple[Rows, npt.NDArray[np.uint8], Rows, npt.NDArray[np.uint8]]:
+    """Edges of rows that follow in time, up and down; opens and closes episodes."""
     if not len(row):
-        return row, np.zeros(0, np.uint8)
+        return row, np.zeros(0, np.uint8), row, np.zeros(0, np.uint8)
     starts = group_starts(slot)
     lasts = group_lasts(starts, len(slot))
     of = slot[starts]
@@ -136,7 +137,7 @@ def _edges(
             _trim(state, limits, known)
         elif known and known[-1][1] == OPEN_MS:
             known[-1][1] = time
-    return row[up], up_bit
+    return row[up], up_bit, row[down], down_bit
 
 
 def _belated(

@@ -53,6 +53,24 @@ class Risen:
 
 
 @dataclass(slots=True)
+class Fallen:
+    """Alarm bits that fell, one entry each, in the order of rows; late rows make none.
+
+    Attributes:
+        row: row of the batch that was given, intp.
+        bit: 0..63, uint8.
+        time_ms: fix time after clock correction, UTC ms.
+    """
+
+    row: Rows
+    bit: npt.NDArray[np.uint8]
+    time_ms: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+@dataclass(slots=True)
 class Step:
     """What the stages know of one batch.
 
@@ -71,6 +89,7 @@ class Step:
         duplicate: rows found to be duplicates.
         duplicate_rows: their rows in the batch.
         risen: alarm bits that rose, the unsure rows' too.
+        fallen: alarm bits that fell; None where none did.
         gauges: other counters to add to.
     """
 
@@ -89,6 +108,7 @@ class Step:
     fills: Rows = field(default_factory=lambda: np.zeros(0, np.intp))
     duplicate_rows: Rows = field(default_factory=lambda: np.zeros(0, np.intp))
     risen: Risen = field(default_factory=Risen.none)
+    fallen: Fallen | None = None
     gauges: dict[str, int] = field(default_factory=dict)
 
     @classmethod
