@@ -74,6 +74,7 @@ def decode_alarm(device: str, payload: bytes, received_ms: int, limits: DecodeLi
         late=received_ms - alarm.ts > limits.alarm_late_ms,
         note=note,
         log_position=0,
+        device_alarm_id=alarm_id,
     )
 
 

@@ -17,6 +17,7 @@ from ingest.decode.alarms import decode_alarm
 from ingest.decode.limits import DEFAULT_LIMITS, DecodeLimits
 from ingest.decode.points import Bad, PointDecoder
 from ingest.decode.records import decode_records
+from ingest.decode.sightings import PlaceOf, decode_sightings
 from ingest.decode.status import Status, decode_status
 from ingest.decode.topics import DirectoryView, Hit, Register, Rejected, Route, Stream, TopicTable, Unknown, shown_topic
 from ingest.mqtt.messages import RETAIN_BIT, Messages
@@ -61,6 +62,7 @@ class Decoder:
         unknown: what becomes of a device that is not: `quarantine` or `register`.
         register: registers device ids; needed for `register`.
         limits: see `DecodeLimits`.
+        place_of: fixed place (lat, lon) of a tag reader by its slot, None where it has none.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class Decoder:
         unknown: Unknown = "quarantine",
         register: Register | None = None,
         limits: DecodeLimits = DEFAULT_LIMITS,
+        place_of: PlaceOf = lambda _slot: None,
     ) -> None:
+        self._place_of = place_of
         self._directory = directory
         self._limits = limits
         self._topics = TopicTable(directory, unknown=unknown, register=register, limits=limits)
@@ -118,6 +122,7 @@ class Decoder:
         topics: list[bytes] = []
         payloads: list[bytes] = []
         records: list[tuple[Route, bytes, bytes]] = []
+        sightings: list[tuple[Route, bytes, bytes]] = []
         columns = zip(messages.topics, messages.payloads, messages.heads, hits, strict=True)
         for index, (topic, payload, head, hit) in enumerate(columns):
             retained = bool(head & RETAIN_BIT)
@@ -131,10 +136,14 @@ class Decoder:
                 payloads.append(payload)
             elif isinstance(hit, Route) and hit.stream is Stream.RECORDS:
                 records.append((hit, topic, payload))
+            elif isinstance(hit, Route) and hit.stream is Stream.SIGHTING:
+                sightings.append((hit, topic, payload))
             elif isinstance(hit, Route):
                 self._message(hit, topic, payload, received_ms, decoded, retained=retained)
         if records:
             self._records(records, received_ms, decoded)
+        if sightings:
+            self._sightings(sightings, received_ms, decoded)
         return slots, topics, payloads
 
     def _refused(self, messages: Messages, index: int, hit: Hit, *, retained: bool) -> Rejected | None:
@@ -171,8 +180,23 @@ class Decoder:
             self._directory,
             received_ms,
         )
+        self._refuse(refused, records, received_ms, decoded)
+
+    def _sightings(self, sightings: list[tuple[Route, bytes, bytes]], received_ms: int, decoded: Decoded) -> None:
+        seen, refused = decode_sightings(
+            [(route.device, route.slot, payload) for route, _, payload in sightings],
+            self._directory,
+            self._place_of,
+            received_ms,
+        )
+        decoded.batch = PointBatch.concat([decoded.batch, seen]) if len(decoded.batch) else seen
+        self._refuse(refused, sightings, received_ms, decoded)
+
+    def _refuse(
+        self, refused: list[Bad], messages: list[tuple[Route, bytes, bytes]], received_ms: int, decoded: Decoded
+    ) -> None:
         for bad in refused:
-            route, topic, _ = records[bad.index]
+            route, topic, _ = messages[bad.index]
             decoded.quarantined.append(self._entry(bad, topic, route.device, received_ms))
 
     def _entry(self, bad: Bad, topic: bytes, device: str, received_ms: int) -> Quarantined:

@@ -21,7 +21,13 @@ from model.device import check_device_id
 from model.errors import LuchengError, UsageError
 
 #: Subscription filters: points and records on one connection, alarms on their own.
-POINT_TOPICS = ("lucheng/v1/+/+/up/point", "lucheng/v1/gateway/+/up/records", "lucheng/v1/+/+/up/status")
+POINT_TOPICS = (
+    "lucheng/v1/+/+/up/point",
+    "lucheng/v1/gateway/+/up/records",
+    "lucheng/v1/reader/+/up/sighting",
+    # Heartbeats are read of buttons: everything else is heard by its points, and the broker keeps the last status of every device.
+    "lucheng/v1/button/+/up/status",
+)
 ALARM_TOPICS = ("lucheng/v1/+/+/up/alarm",)
 
 
@@ -32,6 +38,11 @@ class Stream(StrEnum):
     RECORDS = "records"
     ALARM = "alarm"
     STATUS = "status"
+    SIGHTING = "sighting"
+
+
+#: Streams that one kind of device alone may send.
+_ONLY_FROM = {Stream.RECORDS: "gateway", Stream.SIGHTING: "reader"}
 
 
 class DirectoryView(Protocol):
@@ -162,8 +173,9 @@ class TopicTable:
             return Rejected(Reason.UNKNOWN_DEVICE, device, "No such device is registered")
         if stream is Stream.POINT:
             return slot
-        if stream is Stream.RECORDS and levels[2] != "gateway":
-            return Rejected(Reason.BAD_TOPIC, device, "Records come from gateways only")
+        sender = _ONLY_FROM.get(stream)
+        if sender is not None and levels[2] != sender:
+            return Rejected(Reason.BAD_TOPIC, device, f"A {stream} comes from a {sender} only")
         return Route(stream, slot, device)
 
 
