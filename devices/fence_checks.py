@@ -32,7 +32,7 @@ class FenceLimits:
         max_fence_vertices: vertices of one fence.
         max_vertices: vertices of all fences together.
         max_import_bytes: longest GeoJSON text.
-        max_radius_m: radius of a circle, half the width of a corridor.
+        min_radius_m, max_radius_m: radius of a circle, half the width of a corridor.
         max_limit_kmh: highest speed limit.
         max_stay_s: longest stay.
         max_devices: devices named by one fence.
@@ -46,6 +46,7 @@ class FenceLimits:
     max_fence_vertices: int = 20_000
     max_vertices: int = 2_000_000
     max_import_bytes: int = 64 * _MIB
+    min_radius_m: float = 1.0
     max_radius_m: float = 200_000.0
     max_limit_kmh: float = 300.0
     max_stay_s: int = 30 * _DAY_S
@@ -138,9 +139,10 @@ def _shaped(fence: Fence, limits: FenceLimits) -> Fence:
     bare = replace(fence, polygons=(), line=(), center=(0.0, 0.0), radius_m=0.0)
     if fence.shape is Shape.POLYGON:
         return replace(bare, polygons=_polygons(fence))
-    if not 0 < fence.radius_m <= limits.max_radius_m:
+    if not limits.min_radius_m <= fence.radius_m <= limits.max_radius_m:
         raise UsageError(
-            f"A radius of {fence.radius_m:g} m.", mend=f"Give radius_m, more than 0, at most {limits.max_radius_m:g}."
+            f"A radius of {fence.radius_m:g} m.",
+            mend=f"Give radius_m, {limits.min_radius_m:g} to {limits.max_radius_m:g} m.",
         )
     radius_m = float(fence.radius_m)
     if fence.shape is Shape.CIRCLE:

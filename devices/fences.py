@@ -9,7 +9,7 @@ again. Which fence a place is in, and what follows, is not decided here.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -38,6 +38,8 @@ class Fences:
         limits: how much of everything.
         road_classes: names that a fence's `road_class` may have (those of the table of limits).
         utc_offset_min: the city's, for schedules that name none.
+        drawn: draws a fence as whoever looks places up does, and raises BadInput for what it cannot draw; so that no
+            fence is kept that cannot be put in force.
     """
 
     def __init__(
@@ -47,11 +49,13 @@ class Fences:
         limits: FenceLimits = DEFAULT_FENCE_LIMITS,
         road_classes: Collection[str] = (),
         utc_offset_min: int = DEFAULT_UTC_OFFSET_MIN,
+        drawn: Callable[[Fence], object] = lambda _fence: None,
     ) -> None:
         self._file = file
         self._limits = limits
         self._road_classes = frozenset(road_classes)
         self._utc_offset_min = utc_offset_min
+        self._drawn = drawn
 
     def version(self) -> int:
         """The newest version; 0 before there was any fence."""
@@ -157,7 +161,9 @@ class Fences:
 
     def checked(self, fence: Fence) -> Fence:
         """The fence in the form in which it is kept. Raises UsageError, BadInput."""
-        return checked_fence(fence, self._limits, self._road_classes)
+        made = checked_fence(fence, self._limits, self._road_classes)
+        self._drawn(made)
+        return made
 
     def _take_over(self, change: Change, fences: Sequence[Fence], *, drop_others: bool) -> None:
         connection = change.connection

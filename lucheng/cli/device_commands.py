@@ -32,21 +32,21 @@ def _field(name: str) -> Any:
     return typer.Option(f"--{name.replace('_', '-')}", help=text("device.field", field=name), rich_help_panel=None)
 
 
-def _file(path: Path, max_bytes: int) -> bytes:
-    """The file's bytes; BadInput when it cannot be read or is larger than `max_bytes`."""
+def file_bytes(path: Path, max_bytes: int, setting: str = "devices.max_import_bytes") -> bytes:
+    """The file's bytes; BadInput when it cannot be read or is larger than `max_bytes`, which `setting` says."""
     try:
         with path.open("rb") as stream:
             raw = stream.read(max_bytes + 1)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.", mend="Name a file that is there.") from error
     if len(raw) > max_bytes:
-        raise BadInput(f"{path} is larger than {max_bytes} bytes.", mend="Split it, or raise devices.max_import_bytes.")
+        raise BadInput(f"{path} is larger than {max_bytes} bytes.", mend=f"Split it, or raise {setting}.")
     return raw
 
 
 def _secret(path: str) -> str:
     """A secret from a file or, for `-`, standard input: never from the command line, which others can see."""
-    raw = sys.stdin.buffer.readline(_MAX_SECRET_BYTES) if path == "-" else _file(Path(path), _MAX_SECRET_BYTES)
+    raw = sys.stdin.buffer.readline(_MAX_SECRET_BYTES) if path == "-" else file_bytes(Path(path), _MAX_SECRET_BYTES)
     try:
         return raw.decode().split("\n", 1)[0].strip()
     except UnicodeDecodeError as error:
@@ -174,7 +174,7 @@ def device_import(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    raw = _file(file, settings_of(place(context)).devices.max_import_bytes)
+    raw = file_bytes(file, settings_of(place(context)).devices.max_import_bytes)
     with changing(place(context)) as client:
         found = client.call("device_import", data=raw, dry_run=dry_run)
     _imported(found, dry_run=dry_run, as_json=as_json)
@@ -232,7 +232,7 @@ def jurisdiction_import(
     file: Annotated[Path, typer.Argument(help=text("arg.file"), metavar="FILE")],
     as_json: Json = False,
 ) -> None:
-    raw = _file(file, settings_of(place(context)).devices.max_import_bytes)
+    raw = file_bytes(file, settings_of(place(context)).devices.max_import_bytes)
     with changing(place(context)) as client:
         found = client.call("jurisdiction_import", data=raw)
     output.as_json(found) if as_json else output.pairs(found)

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from model.device import KINDS
+from model.device import KINDS, Kind
 from model.fence import DAY_MINUTES, Fence, FenceRule, Post, Schedule, Shape
 
 ROAD_CLASSES = ("arterial", "lane")
@@ -81,7 +81,7 @@ def fences(draw: st.DrawFn, fence_id: str = "f") -> Fence:
     if shape is Shape.POLYGON:
         fields["polygons"] = draw(_stars())
     else:
-        fields["radius_m"] = draw(st.floats(0.1, 100_000))
+        fields["radius_m"] = draw(st.floats(1, 100_000))
     if shape is Shape.CIRCLE:
         fields["center"] = draw(_places)
     if shape is Shape.CORRIDOR:
@@ -102,7 +102,7 @@ def fences(draw: st.DrawFn, fence_id: str = "f") -> Fence:
         rule,
         shape,
         kinds=tuple(kind.value for kind in KINDS if kind in kinds),
-        devices=tuple(sorted(f"{min(kinds or {'taxi'})}/{name}" for name in names)),
+        devices=tuple(sorted(f"{min(kinds or {Kind.TAXI})}/{name}" for name in names)),
         schedule=draw(_schedules() | st.just(Schedule())),
         posts=tuple(
             Post(name, lat, lon) for name, (lon, lat) in draw(st.lists(st.tuples(_texts, _places), max_size=2))
