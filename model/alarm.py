@@ -245,10 +245,13 @@ def takes(alarm: Alarm, signal: Signal, *, reopen_ms: int = DEFAULT_REOPEN_MS) -
     return alarm.is_open or signal.received_ms - alarm.closed_ms <= reopen_ms
 
 
-def signalled(alarm: Alarm, signal: Signal, now_ms: int, *, reopen_ms: int = DEFAULT_REOPEN_MS) -> Alarm:
+def signalled(
+    alarm: Alarm, signal: Signal, now_ms: int, *, reopen_ms: int = DEFAULT_REOPEN_MS, severity: int | None = None
+) -> Alarm:
     """One more signal: it counts and rings again; a resolved or closed alarm begins a new lap.
 
     One of severity 1 comes back in sight. A live signal on a late alarm begins a lap with a clock.
+    `severity` may raise the alarm's own (a lower number), never lower it.
 
     Raises Refused when the alarm was closed longer ago than `reopen_ms` or the key is another's.
     The version is not checked: a signal is a fact, not a decision.
@@ -260,7 +263,8 @@ def signalled(alarm: Alarm, signal: Signal, now_ms: int, *, reopen_ms: int = DEF
     again = alarm.work in (Work.RESOLVED, Work.CLOSED)
     after = _moved(alarm, Action.SIGNAL, SYSTEM, now_ms)
     after = replace(after, condition=Condition.ACTIVE, cleared_ms=0, signals=alarm.signals + 1, last_signal=signal.id)
-    if alarm.severity == 1:
+    after = replace(after, severity=min(alarm.severity, severity or alarm.severity))
+    if after.severity == 1:
         after = replace(after, side=Side.NONE, side_until_ms=0, side_reason="")
     if not again:
         if alarm.late and not signal.late and not alarm.on_scene_ms:
@@ -274,7 +278,7 @@ def signalled(alarm: Alarm, signal: Signal, now_ms: int, *, reopen_ms: int = DEF
                 to_receive_ms=signal.received_ms - signal.time_ms,
             )
         return after
-    fresh = raised(alarm.id, signal, fence=alarm.fence, severity=alarm.severity)
+    fresh = raised(alarm.id, signal, fence=alarm.fence, severity=after.severity)
     return replace(
         fresh,
         version=after.version,

@@ -28,7 +28,7 @@ from store.audit_actions import AUDIT_ACTIONS
 from store.checkpoints import Checkpoint, Checkpoints
 from store.database import connect, migrate, transaction, translated
 
-__all__ = ["AUDIT_ACTIONS", "AuditLog", "AuditRow", "purpose_text"]
+__all__ = ["AUDIT_ACTIONS", "AuditLog", "AuditRow", "NewAuditRow", "purpose_text"]
 
 #: Rows between two checkpoints; one is written at close, too.
 DEFAULT_CHECKPOINT_ROWS = 100
@@ -78,6 +78,18 @@ class AuditRow:
     target: str
     purpose: str
     detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewAuditRow:
+    """A row to write; the fields are the arguments of `AuditLog.append`."""
+
+    who: str
+    role: str
+    action: str
+    target: str
+    purpose: str
+    detail: Mapping[str, Any]
 
 
 def purpose_text(purpose: Purpose) -> str:
@@ -159,7 +171,17 @@ class AuditLog:
             AuditUnwritable: the row is not there; nothing may be read or changed.
             UsageError: the action is not in the table, a text is too long, or the detail is no JSON.
         """
-        texts = _checked(who, role, action, target, purpose, detail)
+        return self.append_all([NewAuditRow(who, role, action, target, purpose, detail)])
+
+    def append_all(self, rows: Sequence[NewAuditRow]) -> int:
+        """Write rows durably in one transaction, all or none and in order; the number of the last, 0 for no rows.
+
+        Raises:
+            AuditUnwritable: none of them is there. UsageError: as `append`, for any of them.
+        """
+        texts = [_checked(row.who, row.role, row.action, row.target, row.purpose, row.detail) for row in rows]
+        if not texts:
+            return 0
         with self._lock:
             connection = self._writable()
             try:
@@ -266,14 +288,16 @@ class AuditLog:
             finally:
                 self._release()
 
-    def _insert(self, connection: sqlite3.Connection, texts: tuple[bytes, ...]) -> tuple[int, bytes]:
+    def _insert(self, connection: sqlite3.Connection, texts: Sequence[tuple[bytes, ...]]) -> tuple[int, bytes]:
         last = connection.execute(f"{_SELECT} ORDER BY n DESC LIMIT 1").fetchone()
-        number, prev_hash = (0, _NO_HASH) if last is None else (last[0], last[9])
+        number, row_hash = (0, _NO_HASH) if last is None else (last[0], last[9])
         if number < self._last_number or (last is not None and not _holds(last)):
             raise AuditUnwritable(f"The last rows of {self._path} were changed or deleted.", mend=_MEND_BROKEN)
-        number, time_ms = number + 1, self._clock.now_ms()
-        row_hash = _row_hash(number, time_ms, *texts, prev_hash)
-        connection.execute(_INSERT, (number, time_ms, *(text.decode() for text in texts), prev_hash, row_hash))
+        time_ms = self._clock.now_ms()
+        for row in texts:
+            number, prev_hash = number + 1, row_hash
+            row_hash = _row_hash(number, time_ms, *row, prev_hash)
+            connection.execute(_INSERT, (number, time_ms, *(text.decode() for text in row), prev_hash, row_hash))
         return number, row_hash
 
     def _checkpoint(self) -> None:

@@ -2,67 +2,34 @@
 
 Invariants: `add` is durable when it returns and one transaction with the consumer's position, so that nothing
 is lost or counted twice over a crash; a signal that is there is never changed. A read takes a `Grant` and is
-audited before it returns; without an audit there is no read. It makes no alarms.
+audited before it returns; without an audit there is no read. It makes no alarms: `store.desk.desk.DeskFile` is these
+signals and the alarms they raise.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from model.clock import Clock
-from model.errors import AuditUnwritable, StoreError, UsageError
+from model.errors import AuditUnwritable, UsageError
 from model.grant import Grant
 from model.seams import Audit
 from model.signal import Signal
 from store.audit import purpose_text
-from store.database import connect, migrate, refuse_newer, transaction, translated
+from store.desk import rows
+from store.desk.book import Book
+from store.desk.limits import DEFAULT_MAX_LIST_ROWS, DeskLimits
+from store.desk.page import Page
+from store.desk.taking import INSERT_SIGNAL, save_position
 
-#: Signals that one listing returns at most.
-DEFAULT_MAX_LIST_ROWS = 10_000
 DEFAULT_LIST_ROWS = 1_000
 #: Length of a consumer's name, characters.
 MAX_CONSUMER_NAME_CHARS = 64
 
-_MIGRATIONS = (
-    """
-CREATE TABLE signals (
-  number INTEGER PRIMARY KEY,
-  id TEXT NOT NULL UNIQUE,
-  device TEXT NOT NULL,
-  kind TEXT NOT NULL,
-  source TEXT NOT NULL,
-  time_ms INTEGER NOT NULL,
-  received_ms INTEGER NOT NULL,
-  lat REAL,
-  lon REAL,
-  severity INTEGER NOT NULL,
-  late INTEGER NOT NULL,
-  note TEXT NOT NULL,
-  log_position INTEGER NOT NULL,
-  kept_ms INTEGER NOT NULL
-) STRICT;
-CREATE INDEX signals_by_device ON signals (device, time_ms);
-CREATE INDEX signals_by_time ON signals (time_ms);
-CREATE TABLE signal_consumers (
-  name TEXT PRIMARY KEY,
-  position INTEGER NOT NULL
-) STRICT;
-""",
-)
-_SELECT = "SELECT number, id, device, kind, source, time_ms, received_ms, lat, lon, severity, late, note, log_position FROM signals"
-_INSERT = """
-INSERT INTO signals (
-  id, device, kind, source, time_ms, received_ms, lat, lon, severity, late, note, log_position, kept_ms
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
-"""
-_SAVE_POSITION = (
-    "INSERT INTO signal_consumers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET position = excluded.position"
-    " WHERE excluded.position > signal_consumers.position"
-)
+_SELECT = f"SELECT number, {', '.join(rows.SIGNAL_COLUMNS)} FROM signals"  # noqa: S608 (constants)
 #: Conditions of a query with their values (`list` is a method below, so its type is named here).
 _Conditions = list[tuple[str, int | str]]
 
@@ -83,30 +50,23 @@ class Signals:
         clock: gives the store time.
         audit: where reads are written down; without one `list` refuses.
         read_only: read beside a running writer.
+        limits: see `DeskLimits`.
 
     Raises:
         StoreError: the file cannot be opened; Corrupt: it is damaged.
     """
 
-    def __init__(self, path: Path, *, clock: Clock, audit: Audit | None = None, read_only: bool = False) -> None:
-        self._path = path
-        self._clock = clock
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock,
+        audit: Audit | None = None,
+        read_only: bool = False,
+        limits: DeskLimits | None = None,
+    ) -> None:
         self._audit = audit
-        self._read_only = read_only
-        self._lock = threading.Lock()
-        self._failure: StoreError | None = None
-        self._connection: sqlite3.Connection | None = connect(path, read_only=read_only)
-        try:
-            if read_only:
-                refuse_newer(self._connection, _MIGRATIONS, path)
-            else:
-                migrate(self._connection, _MIGRATIONS, path)
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise translated(error, path) from error
-        except BaseException:
-            self._connection.close()
-            raise
+        self._book = Book(path, clock=clock, limits=limits or DeskLimits(), read_only=read_only)
 
     def add(self, signals: Sequence[Signal], *, consumer: str = "", position: int = 0) -> int:
         """Keep those whose id is new, durably; return how many were new.
@@ -119,49 +79,18 @@ class Signals:
         Raises:
             StoreError: nothing was kept, and nothing will be any more: the process must stop.
         """
-        if len(consumer) > MAX_CONSUMER_NAME_CHARS:
-            raise UsageError(f"A consumer's name has at most {MAX_CONSUMER_NAME_CHARS} characters.")
-        with self._lock:
-            connection = self._open()
-            if self._read_only:
-                raise StoreError(f"{self._path.name} was opened for reading only.", mend="Open it as the writer.")
-            if self._failure is not None:
-                raise StoreError(self._failure.message, mend=self._failure.mend)
-            if not signals and not consumer:
-                return 0
-            kept_ms = self._clock.now_ms()
-            try:
-                with transaction(connection):
-                    before = connection.total_changes
-                    connection.executemany(_INSERT, [_row(signal, kept_ms) for signal in signals])
-                    added = connection.total_changes - before
-                    if consumer:
-                        connection.execute(_SAVE_POSITION, (consumer, position))
-            except sqlite3.Error as error:
-                failure = translated(error, self._path)
-                if isinstance(failure, StoreError):
-                    self._failure = failure  # a failed sync is never tried again
-                raise failure from error
-            return added
+        check_consumer(consumer)
+        with self._book.writing() as page:
+            return _insert(page, signals, consumer, position)
 
     def position(self, consumer: str) -> int:
         """Up to where `consumer` has read its log, as committed with its signals; 0 when it is new."""
-        with self._lock:
-            try:
-                row = (
-                    self._open().execute("SELECT position FROM signal_consumers WHERE name = ?", (consumer,)).fetchone()
-                )
-            except sqlite3.Error as error:
-                raise translated(error, self._path) from error
-            return 0 if row is None else int(row[0])
+        found = self._book.rows("SELECT position FROM signal_consumers WHERE name = ?", (consumer,))
+        return int(found[0][0]) if found else 0
 
     def count(self) -> int:
         """How many signals are kept."""
-        with self._lock:
-            try:
-                return int(self._open().execute("SELECT count(*) FROM signals").fetchone()[0])
-            except sqlite3.Error as error:
-                raise translated(error, self._path) from error
+        return int(self._book.rows("SELECT count(*) FROM signals")[0][0])
 
     def list(
         self,
@@ -194,48 +123,49 @@ class Signals:
         from_ms = grant.from_ms if from_ms is None else from_ms
         to_ms = grant.to_ms if to_ms is None else to_ms
         grant.cover(None if device is None else [device], from_ms, to_ms)
-        if not 1 <= limit <= DEFAULT_MAX_LIST_ROWS:
-            raise UsageError(
-                f"The limit {limit} is out of range.", mend=f"Ask for 1 to {DEFAULT_MAX_LIST_ROWS} signals."
-            )
-        if self._audit is None:
-            raise AuditUnwritable("No audit is open, so no signal is shown.", mend="Open the audit with the signals.")
+        self._check_limit(limit)
+        self._check_audit()
         wanted: _Conditions = [("time_ms >= ?", from_ms), ("time_ms < ?", to_ms)]
         wanted += [(f"{name} = ?", value) for name, value in (("device", device), ("kind", kind)) if value is not None]
         if after:
             wanted.append(("number < ?" if newest_first else "number > ?", after))
         where = " AND ".join(condition for condition, _ in wanted)
         sql = f"{_SELECT} WHERE {where} ORDER BY number {'DESC' if newest_first else 'ASC'} LIMIT ?"
-        with self._lock:
-            try:
-                rows = self._open().execute(sql, (*(value for _, value in wanted), limit)).fetchall()
-            except sqlite3.Error as error:
-                raise translated(error, self._path) from error
-        detail = {"kind": kind, "from_ms": from_ms, "to_ms": to_ms, "after": after, "count": len(rows)}
-        self._audit.append(grant.who, grant.role, "read.signals", device or "*", purpose_text(grant.purpose), detail)
-        return [_kept(row) for row in rows]
+        found = self._book.rows(sql, (*(value for _, value in wanted), limit))
+        detail = {"kind": kind, "from_ms": from_ms, "to_ms": to_ms, "after": after, "count": len(found)}
+        self._write_down(grant, "read.signals", device or "*", detail)
+        return [KeptSignal(row[0], rows.signal_of(row[1:])) for row in found]
 
     def close(self) -> None:
         """Release the file; twice is once."""
-        with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
+        self._book.close()
 
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise StoreError(f"{self._path.name} is closed.", mend="Open it again.")
-        return self._connection
+    def _check_limit(self, limit: int) -> None:
+        most = min(self._book.limits.max_list_rows, DEFAULT_MAX_LIST_ROWS)
+        if not 1 <= limit <= most:
+            raise UsageError(f"The limit {limit} is out of range.", mend=f"Ask for 1 to {most} rows.")
+
+    def _check_audit(self) -> None:
+        if self._audit is None:
+            raise AuditUnwritable("No audit is open, so nothing is shown.", mend="Open the audit with the desk.")
+
+    def _write_down(self, grant: Grant, action: str, target: str, detail: Mapping[str, Any]) -> None:
+        self._check_audit()
+        assert self._audit is not None
+        self._audit.append(grant.who, grant.role, action, target, purpose_text(grant.purpose), detail)
 
 
-def _row(signal: Signal, kept_ms: int) -> tuple[object, ...]:
-    # Text from a device must never keep its alarm from being kept.
-    note = signal.note.encode("utf-8", "backslashreplace").decode()
-    return (*astuple(replace(signal, note=note)), kept_ms)
+def check_consumer(consumer: str) -> None:
+    """Raise UsageError for a name that is too long."""
+    if len(consumer) > MAX_CONSUMER_NAME_CHARS:
+        raise UsageError(f"A consumer's name has at most {MAX_CONSUMER_NAME_CHARS} characters.")
 
 
-def _kept(row: tuple[object, ...]) -> KeptSignal:
-    number, *fields = row
-    signal = Signal(*fields)  # type: ignore[arg-type]  # the table is STRICT: types are the columns'
-    assert isinstance(number, int)
-    return KeptSignal(number, replace(signal, late=bool(signal.late)))
+def _insert(page: Page, signals: Sequence[Signal], consumer: str, position: int) -> int:
+    added = 0
+    for signal in signals:
+        values = (*rows.signal_row(signal), consumer, page.now_ms)
+        added += page.connection.execute(INSERT_SIGNAL, values).fetchone() is not None
+    if consumer:
+        save_position(page, consumer, position)
+    return added

@@ -1,0 +1,1 @@
+"""The desk: alarms, their history, units, cases and answers in one SQLite file."""
