@@ -52,6 +52,7 @@ class Frame:
         leg_kmh: float64: speed over that leg, NaN where there is none or it took no time.
         motion_kmh: float64: the device's own speed where it sent one, else `leg_kmh`.
         starts, lasts: first and last row of each device, intp; of: its slot, int64.
+        fence_hits: pairs (row, place in the index of fences), int64, once a rule has looked them up (`rules.within`).
     """
 
     row: Ints
@@ -73,6 +74,7 @@ class Frame:
     starts: Rows
     lasts: Rows
     of: Ints
+    fence_hits: tuple[Ints, Ints] | None = None
 
     def __len__(self) -> int:
         return len(self.slot)

@@ -1,0 +1,328 @@
+"""`fences`: entered, left, in a forbidden area, stayed for too long.
+
+Purpose: one memory of pairs (device, fence) for the four rules that a fence may have. What each does:
+
+- A crossing is certain after `fence_confirm_points` fixes in a row on the other side, spanning `fence_confirm_s`; what
+  came between is jitter. A fix on the boundary is inside. Only rows whose place can be trusted count.
+- `enter`: `entered_area` when a device comes in while the fence is in force; gone when it leaves.
+- `exit`: `left_area`, of e-bikes `left_fence`, when it leaves while the fence is in force; gone when it is back.
+- `forbidden`: `forbidden_area` while it is inside and the fence is in force; both ends of the schedule at the next fix.
+- `stay`: `stayed_in_area` at the first fix in force `stay_s` or more after the first fix inside; gone when it leaves.
+- What a device's first state in a fence is, is taken in silence by `enter` (and `exit` tells nothing of one that never
+  was inside); so is its first state in a fence that is new, or enabled again. A fence that was redrawn keeps what is
+  known of it; one that was given another rule is new.
+
+Invariants: a device is remembered in as many fences as it is in; but of more than `fence_max_inside` at one fix only
+the first (forbidden ones before others) may begin to be told, counted as `fences_beyond_limit`. What is raised falls
+too when the fence is disabled or no longer holds for the device, at its next fix; with a fence that is gone it is
+forgotten. Speed limits of fences are `analytics.rules.overspeed`'s.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import numpy.typing as npt
+
+from analytics.meaning.context import Context
+from analytics.meaning.events import Events
+from analytics.meaning.frame import Frame
+from analytics.meaning.limits import RuleLimits
+from analytics.meaning.rule import Rule
+from analytics.rules.fence_alarms import Told, crossings, ended, stretches
+from analytics.rules.fence_memory import ENTRY, Entries, Memberships
+from analytics.rules.fence_runs import Fixes, Flips, Pairs, flips_of, runs_of
+from analytics.rules.within import RULE_CODE, FenceTable, hits_of
+from analytics.slots import Field
+from analytics.step import Bools
+from model.device import KIND_CODE
+from model.errors import Corrupt
+from model.fence import FenceRule
+
+Ints = npt.NDArray[np.int64]
+
+NAME = "fences"
+#: How many hits at fixes in too many fences began nothing.
+GAUGE = "fences_beyond_limit"
+FIELDS: tuple[Field, ...] = (
+    Field("generation", "<i4", 0, "newest fences that the device was looked at with; 0: never looked at"),
+)
+_ENTER, _EXIT = RULE_CODE[FenceRule.ENTER], RULE_CODE[FenceRule.EXIT]
+_FORBIDDEN, _STAY = RULE_CODE[FenceRule.FORBIDDEN], RULE_CODE[FenceRule.STAY]
+_WATCHED = (_ENTER, _EXIT, _FORBIDDEN, _STAY)
+#: By rule; an e-bike's exit is the last.
+_ALARMS: tuple[tuple[int, str], ...] = (
+    (_ENTER, "entered_area"),
+    (_EXIT, "left_area"),
+    (_FORBIDDEN, "forbidden_area"),
+    (_STAY, "stayed_in_area"),
+    (-_EXIT, "left_fence"),
+)
+_EBIKE = KIND_CODE["ebike"]
+_HEAD = struct.Struct("<III")
+_KNOWN = np.dtype([("number", "<i4"), ("rule", "|u1"), ("generation", "<i4")])
+
+
+class FencesRule(Rule):
+    """See the module."""
+
+    name = NAME
+    fields = FIELDS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._members = Memberships()
+        #: Fences that are watched, by number: their rule, and since which generation (0: not enabled).
+        self._known: dict[int, tuple[int, int]] = {}
+        self._generation = 1
+        self._table: FenceTable | None = None
+        self._since = np.zeros(0, np.int64)
+        self._watched = np.zeros(0, np.bool_)
+        self._devices_known = 0
+
+    def points(self, frame: Frame, context: Context, events: Events) -> None:
+        """Look at the rows of a frame."""
+        self._prepare(context)
+        table = self._table
+        if not len(frame):
+            return
+        placed = None if frame.placed.all() else np.flatnonzero(frame.placed)
+        if placed is not None and not len(placed):
+            return
+        of = frame.of if placed is None else np.unique(frame.slot[placed])
+        if table is not None:
+            device, entry = self._members.find(of)
+            row, fence = self._hits(frame, context, table)
+            if len(row) or len(entry):
+                fixes = _fixes(frame, placed)
+                if placed is not None:
+                    row = np.searchsorted(placed, row)
+                self._look(fixes, table, (row, fence), (device, entry), frame, placed, context.limits, events)
+        self.memory["generation"][of] = self._generation
+
+    def fences_changed(self, context: Context) -> None:
+        """Forget numbers that are gone; what is new is new to every device."""
+        index = context.fences
+        self._table = None if index is None else FenceTable.of(index, context)
+        self._devices_known = len(context.kind_of_slot)
+        table = self._table
+        now: dict[int, tuple[int, int]] = {}
+        if table is not None:
+            watched = np.flatnonzero(np.isin(table.rule, _WATCHED)).tolist()
+            for number, rule, enabled in zip(
+                table.number[watched].tolist(),
+                table.rule[watched].tolist(),
+                table.enabled[watched].tolist(),
+                strict=True,
+            ):
+                before = self._known.get(number, (0, 0))
+                since = before[1] if before[0] == rule else 0
+                now[number] = (rule, (since or self._generation + 1) if enabled else 0)
+        gone = [number for number, (rule, _) in self._known.items() if now.get(number, (0, 0))[0] != rule]
+        if gone and len(self._members):
+            entries = self._members.entries()
+            self._members.load(entries[~np.isin(entries["number"], gone)])
+        if any(since > self._generation for _, since in now.values()):
+            self._generation += 1
+        self._known = now
+        numbers = [] if table is None else table.number.tolist()
+        self._since = np.array([now.get(number, (0, 0))[1] for number in numbers], np.int64)
+        self._watched = self._since > 0
+
+    def to_bytes(self) -> bytes:
+        """The memory: generation, fences that are watched, devices, pairs."""
+        known = np.array([(number, *of) for number, of in sorted(self._known.items())], _KNOWN)
+        slots = self.memory.to_bytes()
+        head = _HEAD.pack(self._generation, len(known), len(slots))
+        return head + known.tobytes() + slots + self._members.to_bytes()
+
+    def restore(self, raw: memoryview) -> None:
+        """Take over a memory; raises Corrupt."""
+        try:
+            generation, rows, size = _HEAD.unpack_from(raw, 0)
+            known = np.frombuffer(raw, _KNOWN, rows, _HEAD.size)
+        except (struct.error, ValueError) as error:
+            raise Corrupt(f"Not a memory of fences: {error}.", mend="It is made anew from what comes in.") from error
+        at = _HEAD.size + known.nbytes
+        members = Memberships()
+        members.restore(raw[at + size :])
+        self.memory.restore(raw[at : at + size])
+        self._members, self._generation = members, generation
+        self._known = {
+            number: (rule, since)
+            for number, rule, since in zip(
+                known["number"].tolist(), known["rule"].tolist(), known["generation"].tolist(), strict=True
+            )
+        }
+        self._table = None
+        self._watched = np.zeros(0, np.bool_)
+
+    def _prepare(self, context: Context) -> None:
+        """Have the table of the fences that are in force, with the devices that they name."""
+        table = self._table
+        if (None if table is None else table.index) is not context.fences or (
+            table is not None and table.unknown_devices and self._devices_known != len(context.kind_of_slot)
+        ):
+            self.fences_changed(context)
+
+    def _hits(self, frame: Frame, context: Context, table: FenceTable) -> tuple[Ints, Ints]:
+        """Pairs (row of the frame, place of the fence) of fences that are watched and hold for the device."""
+        row, fence = hits_of(frame, context)
+        if not len(row):
+            return row, fence
+        keep = self._watched[fence]
+        keep &= table.holds(fence, frame.slot[row], frame.kind[row])
+        return row[keep], fence[keep]
+
+    def _look(
+        self,
+        fixes: Fixes,
+        table: FenceTable,
+        hits: tuple[Ints, Ints],
+        remembered: tuple[npt.NDArray[np.intp], Ints],
+        frame: Frame,
+        placed: npt.NDArray[np.intp] | None,
+        limits: RuleLimits,
+        events: Events,
+    ) -> None:
+        """Bring hits and memory together, tell what follows, remember."""
+        row, fence = hits
+        device, entry = remembered
+        rows = self._members.rows[entry]
+        entry_fence = table.places(rows["number"].astype(np.int64))
+        stale = ~self._watched[entry_fence]
+        stale |= ~table.holds(entry_fence, fixes.of[device], fixes.kind[fixes.starts[device]])
+        told = [ended(fixes, device, entry_fence, stale & (rows["raised"] == 1))]
+        held = ~stale
+        key = fixes.device[row] * len(table.number) + fence
+        admitted = _admitted(row, fence, table, limits.fence_max_inside)
+        events.count(GAUGE, int(np.count_nonzero(~admitted)))
+        by = np.argsort(key, kind="stable")
+        key, row, admitted = key[by], row[by], admitted[by]
+        pairs = self._pairs(fixes, table, key, (device[held], entry_fence[held], entry[held], rows[held]))
+        gone, new = stale, np.zeros(0, ENTRY)
+        if len(pairs):
+            runs = runs_of(fixes, pairs, key, row, admitted)
+            flips = flips_of(
+                fixes,
+                pairs,
+                runs,
+                points=limits.fence_confirm_points,
+                span_ms=limits.fence_confirm_s * 1_000,
+            )
+            raised = pairs.raised.copy()
+            told += crossings(fixes, table, pairs, flips, raised)
+            told += stretches(fixes, table, pairs, flips, raised)
+            dropped, new = self._remember(fixes, table, pairs, flips, raised)
+            gone = stale | np.isin(entry, dropped)
+        if gone.any() or len(new):
+            self._members.change(entry, gone, new)
+        _report(told, fixes, table, frame, placed, events)
+
+    def _pairs(
+        self, fixes: Fixes, table: FenceTable, hit_key: Ints, remembered: tuple[Ints, Ints, Ints, Entries]
+    ) -> Pairs:
+        """The pairs that are hit or remembered, with what is remembered of them."""
+        device, fence, entry, rows = remembered
+        fences = len(table.number)
+        entry_key = device * fences + fence
+        hit_once = hit_key[np.concatenate(([True], hit_key[1:] != hit_key[:-1]))] if len(hit_key) else hit_key
+        key = np.union1d(hit_once, entry_key)
+        at = np.full(len(key), -1, np.int64)
+        where = np.searchsorted(key, entry_key)
+        at[where] = entry
+        of = np.zeros(len(key), ENTRY)
+        of[where] = rows
+        device, fence = key // fences, key % fences
+        return Pairs(
+            key=key,
+            device=device,
+            fence=fence,
+            at=at,
+            inside=of["inside"] == 1,
+            raised=of["raised"] == 1,
+            silent=of["silent"] == 1,
+            count=of["count"].astype(np.int64),
+            turn_ms=of["turn_ms"].copy(),
+            since_ms=of["since_ms"].copy(),
+            fresh=self.memory["generation"][fixes.of[device]] < self._since[fence],
+        )
+
+    def _remember(
+        self, fixes: Fixes, table: FenceTable, pairs: Pairs, flips: Flips, raised: Bools
+    ) -> tuple[Ints, Entries]:
+        """Write what is known now; returns entries to drop (where in the rows), and new ones."""
+        since = np.where(flips.inside_after, pairs.since_ms, 0)
+        came = flips.inside
+        # Of more crossings of one pair the last stays.
+        since[flips.pair[came]] = flips.turn_ms[came]
+        since[~flips.inside_after] = 0
+        entries = np.zeros(len(pairs), ENTRY)
+        entries["slot"] = fixes.of[pairs.device]
+        entries["number"] = table.number[pairs.fence]
+        entries["inside"] = flips.inside_after
+        entries["raised"] = raised
+        entries["silent"] = flips.silent_after
+        entries["count"] = flips.count_after
+        entries["turn_ms"] = flips.turn_after_ms
+        entries["since_ms"] = since
+        keep = flips.inside_after | raised | (flips.count_after > 0)
+        known = pairs.at >= 0
+        stays = keep & known
+        self._members.rows[pairs.at[stays]] = entries[stays]
+        return pairs.at[known & ~keep], entries[keep & ~known]
+
+
+def _fixes(frame: Frame, placed: npt.NDArray[np.intp] | None) -> Fixes:
+    if placed is None:
+        return Fixes.of_rows(frame.slot, frame.time_ms, frame.kind)
+    return Fixes.of_rows(frame.slot[placed], frame.time_ms[placed], frame.kind[placed])
+
+
+def _admitted(row: Ints, fence: Ints, table: FenceTable, most: int) -> Bools:
+    """Which hits may begin something: at each row the first `most`, those of forbidden areas before others."""
+    hits = len(row)
+    if hits <= most or not (row[most:] == row[:-most]).any():
+        return np.ones(hits, np.bool_)
+    by = np.lexsort((table.number[fence], table.rule[fence] != _FORBIDDEN, row))
+    ordered = row[by]
+    first = np.searchsorted(ordered, ordered)
+    admitted = np.zeros(hits, np.bool_)
+    admitted[by] = np.arange(hits) - first < most
+    return admitted
+
+
+def _report(
+    parts: list[Told],
+    fixes: Fixes,
+    table: FenceTable,
+    frame: Frame,
+    placed: npt.NDArray[np.intp] | None,
+    events: Events,
+) -> None:
+    at = np.concatenate([part.at for part in parts])
+    if not len(at):
+        return
+    fence = np.concatenate([part.fence for part in parts])
+    rises = np.concatenate([part.rises for part in parts])
+    value = np.concatenate([part.value for part in parts])
+    number, rule = table.number[fence], table.rule[fence].astype(np.int64)
+    which = np.where((rule == _EXIT) & (fixes.kind[at] == _EBIKE), -_EXIT, rule)
+    order = np.lexsort((number, at))
+    for code, alarm in _ALARMS:
+        for up in (True, False):
+            some = order[(which[order] == code) & (rises[order] == up)]
+            row = at[some] if placed is None else placed[at[some]]
+            stayed = up and code == _STAY
+            events.add(
+                NAME,
+                alarm,
+                rises=up,
+                row=frame.row[row],
+                slot=frame.slot[row],
+                time_ms=frame.time_ms[row],
+                fence=number[some],
+                value=value[some] if stayed else None,
+                unit="s" if stayed else "",
+            )
