@@ -162,4 +162,5 @@ def _rings(centers: Places, radius_m: float) -> Places:
     lon, lat = np.radians(centers[:, :1]), np.radians(centers[:, 1:])
     sine = np.sin(lat) * np.cos(far) + np.cos(lat) * np.sin(far) * np.cos(turn)
     east = np.arctan2(np.sin(turn) * np.sin(far) * np.cos(lat), np.cos(far) - np.sin(lat) * sine)
-    return np.degrees(np.stack((lon + east, np.arcsin(sine)), axis=-1))
+    rings: Places = np.degrees(np.stack((lon + east, np.arcsin(sine)), axis=-1))
+    return rings
