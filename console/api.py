@@ -22,9 +22,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from console.feed import DEFAULT_HEARTBEAT_S, DEFAULT_MAX_WATCHERS, DEFAULT_STALL_S, Feed, FeedResponse, Reader
 from console.metrics import CONTENT_TYPE, exposition
 from console.operations import Caller, Operations, Track
-from console.routes import ROUTES, Route
+from console.routes import ROUTES, WATCH_ROUTE, Route
 from model.errors import LuchengError
 
 DEFAULT_MAX_BODY_BYTES = 256 << 20
@@ -42,16 +43,27 @@ def make_app(
     role: str = "cli",
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     request_timeout_s: float = DEFAULT_REQUEST_TIMEOUT_S,
+    max_watchers: int = DEFAULT_MAX_WATCHERS,
+    stall_s: float = DEFAULT_STALL_S,
+    heartbeat_s: float = DEFAULT_HEARTBEAT_S,
 ) -> FastAPI:
-    """The application.
+    """The application. What has to end with its server is in `app.state.closers`.
 
     Args:
         operations: what answers.
         role: role under which callers of this socket are audited.
         max_body_bytes: largest request body.
         request_timeout_s: time until an answer has to begin; reading the body counts.
+        max_watchers: readers of the feed at a time.
+        stall_s: how long a reader of the feed may take nothing.
+        heartbeat_s: how often the feed says that nothing happened.
     """
     app = FastAPI(title="lucheng", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    feed = Feed(
+        operations.desk, operations.feed_row, max_watchers=max_watchers, stall_s=stall_s, heartbeat_s=heartbeat_s
+    )
+    app.state.closers = [feed.close]
+    app.add_api_route(WATCH_ROUTE.path, _watch(operations, feed, role), methods=[WATCH_ROUTE.verb], name="watch")
     for route in ROUTES:
         app.add_api_route(route.path, _endpoint(operations, route, role), methods=[route.verb], name=route.name)
 
@@ -110,6 +122,26 @@ def _endpoint(operations: Operations, route: Route, role: str) -> Callable[..., 
     endpoint.__name__ = route.name
     made: Callable[..., Any] = endpoint
     return made
+
+
+def _watch(operations: Operations, feed: Feed, role: str) -> Callable[..., Any]:
+    """The endpoint of the feed: audited, then streamed."""
+
+    def begin(caller: Caller, after: int | None, purpose: str | None, loop: asyncio.AbstractEventLoop) -> Reader:
+        reader = feed.open(after, loop)
+        try:
+            operations.alarm_watch(caller, after, purpose)
+        except BaseException:
+            feed.leave(reader)
+            raise
+        return reader
+
+    async def watch(request: Request, after: int | None = None, purpose: str | None = None) -> Response:
+        loop = asyncio.get_running_loop()
+        reader = await asyncio.to_thread(begin, _caller(request, role), after, purpose, loop)
+        return FeedResponse(feed, reader)
+
+    return watch
 
 
 def _caller(request: Request, role: str) -> Caller:

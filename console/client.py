@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode
 
-from console.routes import ROUTE_BY_NAME, Route
+from console.routes import ROUTE_BY_NAME, WATCH_ROUTE, Route
 from console.socket_path import connected
 from model.errors import LuchengError, TryAgain
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 DEFAULT_CONNECT_TIMEOUT_S = 2.0
 #: Longer than the service's own `api.request_timeout_s`, so that its answer wins.
 DEFAULT_ANSWER_TIMEOUT_S = 3_700.0
+#: A feed that says nothing for so long is taken for gone; several of its heartbeats.
+DEFAULT_SILENCE_S = 20.0
 _PIECE_BYTES = 1 << 18
 
 
@@ -42,6 +44,16 @@ class Client(Protocol):
         """The operation `track` as pieces of one JSON object, made as they are read."""
         ...
 
+    def watch(
+        self, *, after: int | None = None, purpose: str | None = None, every_line: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """Alarm events as they happen: those after the number `after`, None: those to come.
+
+        With `every_line` also `{"heartbeat": N}`, N the last event's number, at the start and while nothing happens.
+        Raises TryAgain when there is no service or it goes; go on with the last number.
+        """
+        ...
+
 
 class LocalClient:
     """Runs operations in this process, as `caller`."""
@@ -55,6 +67,12 @@ class LocalClient:
 
     def track(self, **arguments: Any) -> Iterator[bytes]:
         return self._operations.track(self._caller, **arguments).json_pieces()
+
+    def watch(
+        self, *, after: int | None = None, purpose: str | None = None, every_line: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        del after, purpose, every_line
+        raise TryAgain("No service runs here whose alarms could be watched.", mend="Start it with `lucheng run`.")
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -78,10 +96,12 @@ class RemoteClient:
         *,
         connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S,
         answer_timeout_s: float = DEFAULT_ANSWER_TIMEOUT_S,
+        silence_s: float = DEFAULT_SILENCE_S,
     ) -> None:
         self._path = socket_path
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = answer_timeout_s
+        self._silence_s = silence_s
 
     def call(self, operation: str, /, **arguments: Any) -> Any:
         return json.loads(b"".join(self._pieces(ROUTE_BY_NAME[operation], arguments)))
@@ -91,19 +111,31 @@ class RemoteClient:
         first = next(pieces, b"")  # an error is raised here, before anything is printed
         return _chained(first, pieces)
 
+    def watch(
+        self, *, after: int | None = None, purpose: str | None = None, every_line: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        arguments = {"after": after, "purpose": purpose}
+        pieces = self._pieces(WATCH_ROUTE, arguments, timeout_s=self._silence_s, whole=False)
+        first = next(pieces, b"")  # whoever has the iterator misses nothing from now on
+        return _watched(_chained(first, pieces), every_line=every_line)
+
     def metrics(self) -> str:
         """The service's metrics in Prometheus' text format."""
         return b"".join(self._pieces(Route("metrics", "GET", "/metrics"), {})).decode()
 
-    def _pieces(self, route: Route, arguments: dict[str, Any]) -> Iterator[bytes]:
+    def _pieces(
+        self, route: Route, arguments: dict[str, Any], *, timeout_s: float | None = None, whole: bool = True
+    ) -> Iterator[bytes]:
+        """The answer as it comes; `whole`: in large pieces, else each as soon as something is there."""
         path, body, kind = _request(route, arguments)
-        connection = _UnixConnection(self._path, self._connect_timeout_s, self._answer_timeout_s)
+        connection = _UnixConnection(self._path, self._connect_timeout_s, timeout_s or self._answer_timeout_s)
         try:
             connection.request(route.verb, path, body=body, headers={"Content-Type": kind} if body is not None else {})
             response = connection.getresponse()
             if response.status != 200:  # every operation answers 200 or an error
                 raise _error(response.status, response.read())
-            while piece := response.read(_PIECE_BYTES):
+            read = response.read if whole else response.read1
+            while piece := read(_PIECE_BYTES):
                 yield piece
         except (OSError, http.client.HTTPException) as error:
             raise TryAgain(
@@ -117,6 +149,21 @@ class RemoteClient:
 def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from rest
+
+
+def _watched(pieces: Iterator[bytes], *, every_line: bool) -> Iterator[dict[str, Any]]:
+    """The lines of a feed."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        for raw in lines:
+            line = json.loads(raw)
+            if "closed" in line:
+                raise TryAgain(
+                    f"The service ended the feed: {line['closed']}.", mend=f"Go on after number {line['resume']}."
+                )
+            if every_line or "action" in line:
+                yield line
 
 
 def _request(route: Route, arguments: dict[str, Any]) -> tuple[str, bytes | None, str]:

@@ -18,6 +18,7 @@ from devices.details import DeviceDetails, check_site_id
 from devices.sites import Sites
 from model.device import Device, Kind, Site, check_device_id
 from model.errors import NotFound, UsageError
+from model.grant import Purpose
 
 if TYPE_CHECKING:
     from config.sections import Settings
@@ -72,6 +73,9 @@ class DeviceOperations:
 
     def _note(self, caller: Caller, action: str, target: str = "", purpose: str = "", **detail: Any) -> None:
         self._audit.append(caller.who, caller.role, action, target, purpose, {"via": caller.via, **detail})
+
+    def _purpose(self, given: str | None) -> Purpose:
+        return Purpose.parse(given or self._settings.trust.cli_purpose)
 
     def _known(self, device: str) -> Device:
         """The device; NotFound says how to see which there are, for somebody who asks wants to read, not to add."""

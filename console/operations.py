@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from console.device_operations import DEFAULT_LIST_ROWS, Caller, DeviceOperations
-from console.ebikes import is_ebike, shows_ebikes
+from console.alarm_operations import AlarmOperations
+from console.device_operations import DEFAULT_LIST_ROWS, Caller
+from console.ebikes import is_ebike, shows_ebike
+from console.fence_operations import FenceOperations
 from console.kept_rows import (
     audit_row,
     check_limit,
@@ -45,9 +47,9 @@ if TYPE_CHECKING:
     from devices.registry import Registry
     from model.clock import Clock
     from store.audit import AuditLog
+    from store.desk.desk import DeskFile
     from store.log.local import LocalLog
     from store.series.embedded import EmbeddedSeries
-    from store.signals import Signals
 
 __all__ = ["Caller", "Operations", "Track"]
 
@@ -67,11 +69,11 @@ class Track:
         return track_json(self.device, self.points)
 
 
-class Operations(DeviceOperations):
+class Operations(FenceOperations, AlarmOperations):
     """The operations of one open data folder; safe to call from several threads.
 
     Args:
-        registry, series, audit, signals: the stores.
+        registry, series, audit, desk: the stores.
         points_log, alarms_log: the two logs.
         settings: defaults and limits.
         clock: source of time.
@@ -81,6 +83,8 @@ class Operations(DeviceOperations):
         ingest: takes a file in: (path, format, date or "") to its totals; None where nothing can.
         live: state of the running service by name, for `status` and the metrics.
         directory: the service's own, to be shared; None makes one when it is first needed.
+        on_fact: told what the rules have to know: `{"kind": "stolen", "slot": slot, "on": true}`.
+        on_fence_change: told the new version of the set of fences after every change of it.
     """
 
     def __init__(
@@ -89,7 +93,7 @@ class Operations(DeviceOperations):
         registry: Registry,
         series: EmbeddedSeries,
         audit: AuditLog,
-        signals: Signals,
+        desk: DeskFile,
         points_log: LocalLog,
         alarms_log: LocalLog,
         settings: Settings,
@@ -100,6 +104,8 @@ class Operations(DeviceOperations):
         ingest: Callable[[str, str, str], dict[str, Any]] | None = None,
         live: Callable[[], Mapping[str, float]] | None = None,
         directory: Directory | None = None,
+        on_fact: Callable[[dict[str, Any]], None] = lambda _fact: None,
+        on_fence_change: Callable[[int], None] = lambda _version: None,
     ) -> None:
         super().__init__(
             registry=registry,
@@ -110,7 +116,10 @@ class Operations(DeviceOperations):
         )
         self._series = series
         self._chain = audit
-        self._signals = signals
+        self._desk = desk
+        self._signals = desk
+        self._on_fact = on_fact
+        self._on_fence_change = on_fence_change
         self._points_log = points_log
         self._alarms_log = alarms_log
         self._clock = clock
@@ -119,6 +128,11 @@ class Operations(DeviceOperations):
         self._live = live
         self._directory = directory
         self._directory_lock = threading.Lock()
+
+    @property
+    def desk(self) -> DeskFile:
+        """The desk, for the feed."""
+        return self._desk
 
     # -- points -------------------------------------------------------------------------------
 
@@ -183,13 +197,17 @@ class Operations(DeviceOperations):
         return np.array([self._known(device).slot for device in devices], np.int32)
 
     def _allow_ebikes(self, devices: list[str], why: Purpose, caller: Caller) -> None:
-        bikes = [device for device in devices if is_ebike(device)]
-        if bikes and not shows_ebikes(why):
-            self._note(caller, "read.refused", bikes[0], purpose_text(why))
+        hidden = [device for device in devices if is_ebike(device) and not self._shows_ebike(device, why)]
+        if hidden:
+            self._note(caller, "read.refused", hidden[0], purpose_text(why))
             raise Refused(
-                f"The place of {bikes[0]} is its owner's.",
-                mend="Give the owner's request or the work order: --purpose subject_request:REF or maintenance:REF.",
+                f"The place of {hidden[0]} is its owner's.",
+                mend="Give the owner's request, the work order or its open case: "
+                "--purpose subject_request:REF, maintenance:REF or case:CASE.",
             )
+
+    def _shows_ebike(self, device: str, why: Purpose) -> bool:
+        return shows_ebike(device, why, self._open_cases)
 
     def _current_directory(self) -> Directory:
         with self._directory_lock:
@@ -198,9 +216,6 @@ class Operations(DeviceOperations):
             else:
                 self._registry.refresh(self._directory)
             return self._directory
-
-    def _purpose(self, given: str | None) -> Purpose:
-        return Purpose.parse(given or self._settings.trust.cli_purpose)
 
     def _everything(self, caller: Caller, purpose: str | None) -> Grant:
         return Grant(caller.who, caller.role, self._purpose(purpose), None, FIRST_MS, LAST_MS)
@@ -235,7 +250,7 @@ class Operations(DeviceOperations):
         grant = self._everything(caller, purpose)
         found = self._series.quarantine_show(grant, number)
         row = quarantine_row(found)
-        if is_ebike(found.entry.device) and not shows_ebikes(grant.purpose):
+        if is_ebike(found.entry.device) and not self._shows_ebike(found.entry.device, grant.purpose):
             return {**row, "raw": None, "withheld": True}
         return {**row, **raw_text(found.entry.raw), "withheld": False}
 
@@ -250,7 +265,7 @@ class Operations(DeviceOperations):
         limit: int = DEFAULT_LIST_ROWS,
         purpose: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Signals, the newest first; those of e-bikes say the jurisdiction and no place."""
+        """Signals, the newest first; those of e-bikes without an open case say the jurisdiction and no place."""
         check_limit(limit)
         if device:
             check_device_id(device)
@@ -267,11 +282,12 @@ class Operations(DeviceOperations):
             newest_first=True,
         )
         rows = [signal_row(kept) for kept in found]
-        if any(is_ebike(row["device"]) and row["lat"] is not None for row in rows):
+        hidden = {device for device in {row["device"] for row in rows} if not self._shows_place(device)}
+        if any(row["device"] in hidden and row["lat"] is not None for row in rows):
             from devices.areas import Areas  # noqa: PLC0415 shapely costs 0.2 s
 
             index = Areas(self._registry.file).index()
-            rows = [hidden_place(row, index.leaf_of) if is_ebike(row["device"]) else row for row in rows]
+            rows = [hidden_place(row, index.leaf_of) if row["device"] in hidden else row for row in rows]
         return rows
 
     # -- audit, stores, service ---------------------------------------------------------------
@@ -336,7 +352,9 @@ class Operations(DeviceOperations):
             "log_position": {"points": self._points_log.last_position(), "alarms": self._alarms_log.last_position()},
             "stored_position": totals.position,
             "devices": self._devices_by_kind(),
-            "signals": self._signals.count(),
+            "signals": self._signals.counts(),
+            "trips": totals.gauges.get("trips", 0),
+            "stops": totals.gauges.get("stops", 0),
             "live": dict(self._live()) if self._live is not None else {},
         }
 
@@ -363,6 +381,8 @@ class Operations(DeviceOperations):
             "log_consumed": now["stored_position"],
             "devices": now["devices"],
             "signals": now["signals"],
+            "trips": now["trips"],
+            "stops": now["stops"],
             "live": now["live"],
         }
 

@@ -23,6 +23,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from console.feed import PEER_KEY
 from console.socket_path import answers, short_path
 from model.errors import Conflict, StoreError
 
@@ -54,6 +55,7 @@ class _PeerProtocol(H11Protocol):
         peer = transport.get_extra_info("socket")
         _pid, uid, _gid = _PEER.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
         self.client = (user_name(uid), uid)
+        self.app_state = {**self.app_state, PEER_KEY: self}  # a stream that nobody reads is cut off by it
 
 
 class ApiServer:
@@ -77,6 +79,7 @@ class ApiServer:
         stop_timeout_s: float = DEFAULT_STOP_TIMEOUT_S,
     ) -> None:
         self.path = path
+        self._closers = list(getattr(app.state, "closers", ()))
         self._stop_timeout_s = stop_timeout_s
         self._inode = 0
         self._failure: BaseException | None = None
@@ -145,6 +148,8 @@ class ApiServer:
     def stop(self) -> None:
         """Accept nothing more, finish what is under way, remove the socket file; may be called twice."""
         self._server.should_exit = True
+        for close in self._closers:
+            close()
         if self._thread is not None:
             self._thread.join(self._stop_timeout_s + 2)
             self._thread = None

@@ -17,6 +17,8 @@ def operations_of(
     ingest: Callable[[str, str, str], dict[str, Any]] | None = None,
     live: Callable[[], Mapping[str, float]] | None = None,
     directory: Directory | None = None,
+    on_fact: Callable[[dict[str, Any]], None] = lambda _fact: None,
+    on_fence_change: Callable[[int], None] = lambda _version: None,
 ) -> Operations:
     """The operations over `rooms`.
 
@@ -26,12 +28,14 @@ def operations_of(
         ingest: takes a file in for the running service: (path, format, date or "") to its totals.
         live: state of the running service by name.
         directory: the service's own directory of devices.
+        on_fact: tells the rules of the running service what has changed, e.g. that an e-bike was reported stolen.
+        on_fence_change: tells them the new version of the fences.
     """
     return Operations(
         registry=rooms.registry,
         series=rooms.series,
         audit=rooms.audit,
-        signals=rooms.signals,
+        desk=rooms.desk,
         points_log=rooms.points_log,
         alarms_log=rooms.alarms_log,
         settings=rooms.settings,
@@ -42,4 +46,6 @@ def operations_of(
         ingest=ingest,
         live=live,
         directory=directory,
+        on_fact=on_fact,
+        on_fence_change=on_fence_change,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,13 +18,14 @@ from devices.registry import Registry
 from model.clock import Clock, SystemClock
 from model.errors import StoreError
 from store.audit import AuditLog
+from store.desk.desk import DeskFile
 from store.lock import WriterLock
 from store.log.local import LocalLog
 from store.series.embedded import EmbeddedSeries
-from store.signals import Signals
 
 if TYPE_CHECKING:
     from config.sections import Settings
+    from devices.fences import Fences
 
 REGISTRY_FILE = "registry.db"
 POINTS_LOG_FILE = "points.log.db"
@@ -96,8 +98,10 @@ class Rooms:
             folder / ALARMS_LOG_FILE, clock=clock, read_only=read_only, page_bytes=ALARM_PAGE_BYTES
         )
         self._stack.callback(self.alarms_log.close)
-        self.signals = Signals(folder / DESK_FILE, clock=clock, audit=self.audit, read_only=read_only)
-        self._stack.callback(self.signals.close)
+        self.desk = DeskFile(folder / DESK_FILE, clock=clock, audit=self.audit, read_only=read_only)
+        self._stack.callback(self.desk.close)
+        #: The desk is the store of its signals, too.
+        self.signals = self.desk
         self.series = EmbeddedSeries(
             folder / SERIES_FILE,
             audit=self.audit,
@@ -108,6 +112,13 @@ class Rooms:
             max_quarantine_rows_per_reason=settings.series.max_quarantine_rows_per_reason,
         )
         self._stack.callback(self.series.close)
+
+    @cached_property
+    def fences(self) -> Fences:
+        """The fences of the registry."""
+        from console.fence_operations import open_fences  # noqa: PLC0415 shapely costs 0.2 s
+
+        return open_fences(self.registry, self.settings, self.clock)
 
     @property
     def socket_path(self) -> Path:

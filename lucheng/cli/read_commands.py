@@ -26,13 +26,15 @@ Before = Annotated[int | None, typer.Option("--before", help=text("opt.before"))
 _TRACK_COLUMNS = ("time", "lat", "lon", "speed_kmh", "heading_deg", "occupied", "alarms", "marks")
 _WHERE_COLUMNS = ("device", "time", "lat", "lon", "speed_kmh", "heading_deg", "occupied", "battery_pct", "marks")
 _DEFAULT_LIMIT = 100
+#: Columns of tables that hold a time.
+_TIME_KEYS = frozenset({"time", "received", "changed", "since"})
 
 quarantine = group("quarantine")
 signal = group("signal")
 audit = group("audit")
 
 
-class _Times:
+class Times:
     """Reads times, asking for the city's zone only when one is local."""
 
     def __init__(self, client: Client) -> None:
@@ -50,7 +52,7 @@ class _Times:
 
     def localised(self, rows: output.Rows) -> output.Rows:
         return [
-            {key: local_text(value, self.zone) if key in ("time", "received") else value for key, value in row.items()}
+            {key: local_text(value, self.zone) if key in _TIME_KEYS and value else value for key, value in row.items()}
             for row in rows
         ]
 
@@ -74,7 +76,7 @@ def track(
     if shape != "table" and shape not in FORMATS:
         raise UsageError(f"{shape[:40]!r} is no format.", mend="Use table, " + ", ".join(FORMATS) + ".")
     with reading(place(context)) as client:
-        times = _Times(client)
+        times = Times(client)
         window = {"from_ms": times.read(start), "to_ms": times.read(end)}
         parts = client.track(device=device, purpose=purpose, **window)
         if as_json:
@@ -89,7 +91,7 @@ def track(
         out.flush()
 
 
-def _track_table(device: str, rows: list[dict[str, Any]], times: _Times) -> None:
+def _track_table(device: str, rows: list[dict[str, Any]], times: Times) -> None:
     if sys.stdout.isatty():
         typer.echo(text("track.summary", device=device, count=len(rows), zone=times.zone))
     output.table(_TRACK_COLUMNS, rows, bounded=True, made=times.localised)
@@ -109,7 +111,7 @@ def where(
         if as_json:
             output.as_json(rows)
         else:
-            output.table(_WHERE_COLUMNS, rows, made=_Times(client).localised)
+            output.table(_WHERE_COLUMNS, rows, made=Times(client).localised)
 
 
 def status(context: typer.Context, *, as_json: Json = False) -> None:
@@ -166,7 +168,7 @@ def signal_list(
     as_json: Json = False,
 ) -> None:
     with reading(place(context)) as client:
-        times = _Times(client)
+        times = Times(client)
         rows = client.call(
             "signal_list",
             device=device,
@@ -195,7 +197,7 @@ def audit_list(
             output.as_json(rows)
         else:
             columns = ("number", "time", "who", "role", "action", "target", "purpose", "detail")
-            output.table(columns, rows, made=_Times(client).localised)
+            output.table(columns, rows, made=Times(client).localised)
 
 
 @audit.command("verify", help=text("audit.verify"))

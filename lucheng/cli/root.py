@@ -6,10 +6,15 @@ from typing import Annotated
 
 import typer
 
+import lucheng.cli.alarm_commands as alarms
 import lucheng.cli.device_commands as devices
+import lucheng.cli.ebike_commands as ebikes
+import lucheng.cli.fence_commands as fences
 import lucheng.cli.keep_commands as keep
 import lucheng.cli.read_commands as read
+import lucheng.cli.rule_commands as rules
 import lucheng.cli.service_commands as service
+import lucheng.cli.unit_commands as units
 from lucheng.cli.frame import Config, Data, command, group, place
 from lucheng.cli.texts import text
 
@@ -51,14 +56,19 @@ for name, function, panel in (
     app.command(name, help=text(name), rich_help_panel=text(panel))(command(function))
 
 for name, sub, panel in (
+    ("alarm", alarms.alarm, "panel.alarms"),
+    ("unit", units.unit, "panel.alarms"),
+    ("ebike", ebikes.ebike, "panel.alarms"),
     ("quarantine", read.quarantine, "panel.read"),
     ("signal", read.signal, "panel.read"),
     ("device", devices.device, "panel.devices"),
     ("site", devices.site, "panel.devices"),
     ("jurisdiction", devices.jurisdiction, "panel.devices"),
+    ("fence", fences.fence, "panel.fences"),
     ("broker", devices.broker, "panel.devices"),
     ("audit", read.audit, "panel.keep"),
     ("store", keep.store, "panel.keep"),
     ("config", keep.config, "panel.keep"),
+    ("rules", rules.rules, "panel.keep"),
 ):
     app.add_typer(sub, name=name, rich_help_panel=text(panel))

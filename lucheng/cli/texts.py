@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from lucheng.cli.alarm_texts import ALARM_TEXTS
+from lucheng.cli.fence_texts import FENCE_TEXTS
 from model.codes import Word
 
 
@@ -103,6 +105,20 @@ TEXTS: dict[str, Word] = {
     "demo.quarantined": Word("+ quarantined", "+ 隔离"),
     "demo.in_flight": Word("+ in flight", "+ 处理中"),
     "demo.signals": Word("alarms and alarm bits", "警情与报警位"),
+    "demo.alarms": Word("alarms through their life", "警情处置过程"),
+    "demo.theft": Word("the owner found it gone", "车主发现车辆不见"),
+    "demo.resolved": Word("demonstration", "演示"),
+    "demo.did.raise": Word("raised", "报警"),
+    "demo.did.signal": Word("again", "再次报警"),
+    "demo.did.show": Word("on the screen", "已显示"),
+    "demo.did.acknowledge": Word("acknowledged", "已接警"),
+    "demo.did.dispatch": Word("sent:", "已派警："),
+    "demo.did.arrive": Word("on scene after", "已到场，用时"),
+    "demo.did.resolve": Word("resolved", "已处置"),
+    "demo.did.close": Word("closed", "已结案"),
+    "demo.did.clear": Word("cause gone", "原因消失"),
+    "demo.did.escalate": Word("escalated", "升级上报"),
+    "demo.did.breach": Word("300 s ran over", "超过300秒"),
     "demo.file": Word("Play this file in place of the synthetic city.", "用该文件代替模拟城市。"),
     "ingest": Word(
         "Take a file in: same log, same cleaning, same store as live data; twice stores nothing twice.",
@@ -175,6 +191,13 @@ TEXTS: dict[str, Word] = {
     "config.check": Word("Read the settings and say what is wrong.", "检查设置。"),
     "config.show": Word("All settings in force, secrets masked.", "显示当前生效的全部设置（密钥隐藏）。"),
     "config.schema": Word("JSON Schema of the settings file.", "设置文件的 JSON Schema。"),
+    "rules": Word("Alarm rules.", "报警规则。"),
+    "rules.list": Word(
+        "The rules: what each raises, for which devices, and the limits in force.",
+        "规则列表：报警类型、适用设备与当前限值。",
+    ),
+    "rules.by_rule": Word("rule", "规则"),
+    "rules.by_device": Word("device", "设备"),
     "doctor": Word(
         "What is missing on this machine, and the command that mends it.", "检查本机缺什么，并给出修复命令。"
     ),
@@ -208,11 +231,17 @@ TEXTS: dict[str, Word] = {
         "{points} points of {devices} devices published in {seconds} s.",
         "已发布 {devices} 台设备的 {points} 个点，用时 {seconds} 秒。",
     ),
+    **ALARM_TEXTS,
+    **FENCE_TEXTS,
 }
+
+
+def in_language(word: Word) -> str:
+    """The word in the language of this process."""
+    return word.zh if _LANGUAGE == "zh" else word.en
 
 
 def text(key: str, **fields: object) -> str:
     """The text `key` in the language of this process, with its fields filled in."""
-    word = TEXTS[key]
-    chosen = word.zh if _LANGUAGE == "zh" else word.en
+    chosen = in_language(TEXTS[key])
     return chosen.format(**fields) if fields else chosen

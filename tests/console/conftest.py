@@ -31,7 +31,10 @@ class House:
         self.clock = FakeClock(START_MS)
         self.rooms: Rooms = open_rooms(data_dir, settings, write=True, clock=self.clock)
         self.told = 0
-        self.operations: Operations = operations_of(self.rooms, on_registry_change=self._tell, live=lambda: {"up": 1.0})
+        self.facts: list[dict[str, Any]] = []
+        self.operations: Operations = operations_of(
+            self.rooms, on_registry_change=self._tell, live=lambda: {"up": 1.0}, on_fact=self.facts.append
+        )
         self.caller = Caller("tester", "cli", "process")
 
     def _tell(self) -> None:
@@ -70,6 +73,25 @@ class House:
             f"s{number}", device, kind, "bit", START_MS + number, START_MS, lat, 109.84, 1, False, "note", number
         )
         self.rooms.signals.add([made])
+
+    def alarm(self, device: str, kind: str = "one_key", number: int = 1) -> str:
+        """Take a signal in as the pipeline does; the id of its alarm."""
+        now_ms = self.clock.now_ms()
+        made = Signal(
+            f"{device}-{kind}-{number}",
+            device,
+            kind,
+            "bit",
+            now_ms - 500,
+            now_ms,
+            40.65,
+            109.84,
+            3,
+            False,
+            "note",
+            number,
+        )
+        return self.rooms.desk.take([made])[-1].alarm.alarm.id
 
     def actions(self) -> list[tuple[str, str, str]]:
         """(action, target, purpose) of every audit row, oldest first."""

@@ -1,0 +1,442 @@
+"""Operations on alarms, patrol units and cases of stolen e-bikes.
+
+Invariants: every action of a person is audited under that person's name before it is tried, and so is its refusal; what an
+action was decided on is a version, and whoever comes second is told who was first; reads take a `Grant`. A place is given
+out by the rule of `console.ebikes` alone. The table of what can follow what is `model.alarm`'s, not this room's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from console.alarm_rows import (
+    alarm_row,
+    alarm_signal_row,
+    case_row,
+    event_row,
+    stats_row,
+    step_row,
+    unit_row,
+)
+from console.device_operations import DEFAULT_LIST_ROWS, Caller, DeviceOperations
+from console.ebikes import is_ebike, shows_alarm_place
+from console.kept_rows import check_limit
+from console.track_rows import FIRST_MS, LAST_MS
+from model.alarm import SYSTEM, Outcome, Work
+from model.codes import ALARM_BY_NAME
+from model.desk import AlarmFilter, Case, CaseState, DeskAlarm, Event, UnitState
+from model.device import Device, Kind, check_device_id
+from model.errors import Conflict, NotFound, Refused, UsageError
+from model.grant import Grant, Purpose
+from store.audit import purpose_text
+
+if TYPE_CHECKING:
+    from model.clock import Clock
+    from model.desk import Desk
+
+#: Alarms that one call may say are shown.
+DEFAULT_MAX_SHOWN = 1_000
+#: Signals that come with one alarm.
+DEFAULT_ALARM_SIGNALS = 200
+#: How often an action decided on no version in particular is tried again when a signal or a clock came between.
+DEFAULT_ACTION_TRIES = 8
+MAX_ID_CHARS = 64
+MAX_OWNER_REF_CHARS = 100
+MAX_NOTE_CHARS = 500
+#: From 1, the inner line of defence, to 3; 0 is none.
+MAX_UNIT_LEVEL = 3
+MINUTE_MS = 60_000
+#: Of shelving and of a unit's way: a month.
+MAX_SPAN_MINUTES = 31 * 1_440
+_WHY_CHARS = 200
+
+_Move = Callable[[str, int], DeskAlarm]
+
+
+def one_of(given: str, what: str, known: Sequence[str]) -> str:
+    """`given` when it is known, else UsageError that lists what is."""
+    if given in known:
+        return given
+    raise UsageError(f"{given[:40]!r} is no {what}.", mend="Use one of " + ", ".join(known) + ".")
+
+
+def short(text: str, what: str, max_chars: int) -> str:
+    """`text` when it is within its limit, else UsageError; what no file could hold (half a character) in escapes."""
+    if len(text) > max_chars:
+        raise UsageError(f"The {what} is longer than {max_chars} characters.", mend="Shorten it.")
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def check_id(given: str, what: str) -> str:
+    """`given` when it has the form of an id that the desk gives, else UsageError."""
+    if 0 < len(given) <= MAX_ID_CHARS and given.isascii() and given.isprintable():
+        return given
+    raise UsageError(
+        f"That is no id of {what}.", mend="The lists of `lucheng alarm` and `lucheng ebike case` have them."
+    )
+
+
+class AlarmOperations(DeviceOperations):
+    """What can be asked of the desk; see `console.operations.Operations` for the arguments."""
+
+    _desk: Desk
+    _clock: Clock
+    _on_fact: Callable[[dict[str, Any]], None]
+
+    # -- looking ------------------------------------------------------------------------------
+
+    def alarm_list(
+        self,
+        caller: Caller,
+        kind: str = "",
+        device: str = "",
+        area: str = "",
+        severity: int = 0,
+        work: str = "",
+        since_ms: int = 0,
+        all: bool = False,  # noqa: A002, FBT001, FBT002 called by name alone, as the option is
+        limit: int = DEFAULT_LIST_ROWS,
+        purpose: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Alarms, the most urgent first: those on the operators' list, or with `all` also closed, shelved and suppressed.
+
+        `area` takes in those below it; `severity` this one or higher (a lower number), 0 all; `since_ms` is a receive time.
+        """
+        check_limit(limit)
+        if kind:
+            one_of(kind, "kind of alarm", list(ALARM_BY_NAME))
+        if work:
+            one_of(work, "state of work", [one.value for one in Work])
+        if device:
+            check_device_id(device)
+        wanted = AlarmFilter(
+            open_only=not all,
+            listed_only=not all,
+            kinds=(kind,) if kind else (),
+            devices=(device,) if device else (),
+            areas=self._areas_below(area) if area else (),
+            severity=severity,
+            work=work,
+            since_ms=since_ms,
+        )
+        grant = self._desk_grant(caller, purpose)
+        found = self._desk.list_alarms(grant, wanted, limit=limit)
+        return self._alarm_rows(found)
+
+    def alarm_show(self, caller: Caller, alarm: str, purpose: str | None = None) -> dict[str, Any]:
+        """One alarm with its signals, its history and its clocks; `alarm` may be the unique beginning of an id."""
+        alarm_id = self._alarm_id(alarm)
+        grant = self._desk_grant(caller, purpose, alarm_id)
+        one = self._desk.get(grant, alarm_id)
+        place = self._shows_place(one.alarm.device)
+        signals = self._desk.signals_of(grant, alarm_id, limit=DEFAULT_ALARM_SIGNALS)
+        history = self._desk.history(grant, alarm_id)
+        return {
+            **alarm_row(one, self._clock.now_ms(), place=place),
+            "signals_kept": [alarm_signal_row(signal, place=place) for signal in signals],
+            "history": [step_row(event, place=place) for event in history],
+        }
+
+    def alarm_stats(self, caller: Caller) -> dict[str, Any]:
+        """How the desk is doing: open alarms, the last ten minutes, the clocks' percentiles."""
+        del caller  # counts alone: not audited
+        return stats_row(self._desk.stats())
+
+    def alarm_watch(self, caller: Caller, after: int | None = None, purpose: str | None = None) -> None:
+        """Note that `caller` begins to read the feed; `console.feed` gives it out."""
+        why = self._desk_grant(caller, purpose).purpose
+        self._note(caller, "read.alarm_feed", "*", purpose_text(why), after=after)
+
+    def feed_row(self, event: Event) -> dict[str, Any]:
+        """An event as the feed gives it to everybody."""
+        return event_row(event, self._clock.now_ms(), place=self._shows_place(event.alarm.alarm.device))
+
+    # -- acting -------------------------------------------------------------------------------
+
+    def alarm_ack(self, caller: Caller, alarm: str, version: int | None = None) -> dict[str, Any]:
+        """Take the alarm; Conflict or Refused says who has it already."""
+        return self._act(
+            caller, alarm, version, "acknowledge", lambda it, on: self._desk.acknowledge(it, on, caller.who)
+        )
+
+    def alarm_hand_over(self, caller: Caller, alarm: str, to: str, version: int | None = None) -> dict[str, Any]:
+        """Give the alarm to another operator."""
+        to = short(to, "name", MAX_ID_CHARS)
+        return self._act(
+            caller, alarm, version, "hand_over", lambda it, on: self._desk.hand_over(it, on, caller.who, to), to=to
+        )
+
+    def alarm_dispatch(
+        self, caller: Caller, alarm: str, unit: str, eta_minutes: float | None = None, version: int | None = None
+    ) -> dict[str, Any]:
+        """Send a unit; `eta_minutes` is in how many minutes it means to be there."""
+        self._unit(unit)
+        eta_ms = 0 if eta_minutes is None else self._clock.now_ms() + _span_ms(eta_minutes)
+        return self._act(
+            caller,
+            alarm,
+            version,
+            "dispatch",
+            lambda it, on: self._desk.dispatch(it, on, caller.who, unit, eta_ms=eta_ms),
+            unit=unit,
+            eta_ms=eta_ms,
+        )
+
+    def alarm_arrive(self, caller: Caller, alarm: str, version: int | None = None) -> dict[str, Any]:
+        """The unit is there: the 300-second clock stops."""
+        return self._act(caller, alarm, version, "arrive", lambda it, on: self._desk.arrive(it, on, caller.who))
+
+    def alarm_resolve(
+        self, caller: Caller, alarm: str, outcome: str, reason: str = "", version: int | None = None
+    ) -> dict[str, Any]:
+        """It is dealt with, and how."""
+        ended = Outcome(one_of(outcome, "outcome", [one.value for one in Outcome]))
+        reason = short(reason, "reason", MAX_NOTE_CHARS)
+        return self._act(
+            caller,
+            alarm,
+            version,
+            "resolve",
+            lambda it, on: self._desk.resolve(it, on, caller.who, ended, reason=reason),
+            outcome=outcome,
+            reason=reason,
+        )
+
+    def alarm_close(self, caller: Caller, alarm: str, reason: str = "", version: int | None = None) -> dict[str, Any]:
+        """It is reviewed and put away; while its cause holds only with a reason."""
+        reason = short(reason, "reason", MAX_NOTE_CHARS)
+        return self._act(
+            caller,
+            alarm,
+            version,
+            "close",
+            lambda it, on: self._desk.close_alarm(it, on, caller.who, reason=reason),
+            reason=reason,
+        )
+
+    def alarm_shelve(
+        self,
+        caller: Caller,
+        alarm: str,
+        reason: str,
+        until_ms: int | None = None,
+        minutes: float | None = None,
+        version: int | None = None,
+    ) -> dict[str, Any]:
+        """Put it out of sight until a time, or for so many minutes, with a reason."""
+        if (until_ms is None) == (minutes is None):
+            raise UsageError("It is not said for how long.", mend="Give a time or minutes, one of them.")
+        if minutes is not None:
+            until_ms = self._clock.now_ms() + _span_ms(minutes)
+        end_ms = until_ms or 0
+        reason = short(reason, "reason", MAX_NOTE_CHARS)
+        return self._act(
+            caller,
+            alarm,
+            version,
+            "shelve",
+            lambda it, on: self._desk.shelve(it, on, caller.who, end_ms, reason),
+            until_ms=end_ms,
+            reason=reason,
+        )
+
+    def alarm_restore(self, caller: Caller, alarm: str, version: int | None = None) -> dict[str, Any]:
+        """Bring a shelved or suppressed alarm back in sight."""
+        return self._act(caller, alarm, version, "restore", lambda it, on: self._desk.restore(it, on, caller.who))
+
+    def alarm_shown(self, caller: Caller, alarms: list[str]) -> dict[str, Any]:
+        """These stand on an operator's screen: their clock of showing stops. Whole ids alone; unknown ones are passed over."""
+        if len(alarms) > DEFAULT_MAX_SHOWN:
+            raise UsageError(f"{len(alarms)} alarms are named.", mend=f"Name {DEFAULT_MAX_SHOWN} at most.")
+        for alarm in alarms:
+            check_id(alarm, "an alarm")
+        self._note(caller, "alarm.show", alarms[0] if len(alarms) == 1 else "", count=len(alarms))
+        self._desk.shown(alarms)
+        return {"shown": len(alarms)}
+
+    def _act(
+        self, caller: Caller, alarm: str, version: int | None, action: str, move: _Move, **detail: Any
+    ) -> dict[str, Any]:
+        """Audit the action, do it on the version it was decided on, and audit when it did not go."""
+        alarm_id = self._alarm_id(alarm)
+        grant = self._desk_grant(caller, None, alarm_id)
+        for tries_left in reversed(range(DEFAULT_ACTION_TRIES)):
+            decided_on = self._desk.get(grant, alarm_id).alarm.version if version is None else version
+            self._note(caller, f"alarm.{action}", alarm_id, version=decided_on, **detail)
+            try:
+                return self._alarm_rows([move(alarm_id, decided_on)])[0]
+            except (Conflict, Refused) as error:
+                last = self._desk.get(grant, alarm_id).alarm
+                if isinstance(error, Conflict) and version is None and last.changed_by == SYSTEM and tries_left:
+                    continue  # a signal or a clock, no person: the action stands as it was meant
+                why = error.message
+                if isinstance(error, Refused) and last.changed_by not in (caller.who, SYSTEM):
+                    why = f"{why} {last.changed_by} was first: {last.changed_how.value}."
+                self._note(caller, "alarm.refused", alarm_id, tried=action, version=decided_on, why=why[:_WHY_CHARS])
+                raise type(error)(why, mend=error.mend) from error
+        raise AssertionError("the last try returns or raises")
+
+    # -- units --------------------------------------------------------------------------------
+
+    def unit_list(self, caller: Caller, state: str = "") -> list[dict[str, Any]]:
+        """The patrol units: level, state and the alarm each works on."""
+        del caller  # no place and no person: not audited
+        if state:
+            one_of(state, "state of a unit", [one.value for one in UnitState])
+        return [unit_row(unit) for unit in self._desk.units() if state in ("", unit.state.value)]
+
+    def unit_set(self, caller: Caller, unit: str, level: int | None = None, state: str | None = None) -> dict[str, Any]:
+        """Say on which line of defence a unit drives, or what it does."""
+        self._unit(unit)
+        if level is None and state is None:
+            raise UsageError("Nothing is to be set.", mend="Give a level or a state.")
+        if level is not None and not 0 <= level <= MAX_UNIT_LEVEL:
+            raise UsageError(f"{level} is no level.", mend=f"Give 1 (inner) to {MAX_UNIT_LEVEL}, or 0 for none.")
+        to = None if state is None else UnitState(one_of(state, "state of a unit", [one.value for one in UnitState]))
+        self._note(caller, "unit.set", unit, level=level, state=state)
+        return unit_row(self._desk.set_unit(unit, caller.who, level=level, state=to))
+
+    # -- stolen e-bikes -----------------------------------------------------------------------
+
+    def ebike_report(self, caller: Caller, device: str, owner_ref: str, note: str = "") -> dict[str, Any]:
+        """The owner reports it stolen: a case opens, and the rules watch for it."""
+        bike = self._ebike(device)
+        if not owner_ref.strip():
+            raise UsageError("The owner's report has no reference.", mend="Give the number of the owner's report.")
+        owner_ref = short(owner_ref, "reference", MAX_OWNER_REF_CHARS)
+        note = short(note, "note", MAX_NOTE_CHARS)
+        self._note(caller, "case.report", device, owner_ref=owner_ref)
+        case = self._desk.report_stolen(device, owner_ref, caller.who, note=note)
+        self._on_fact(_stolen(bike, on=True))
+        return case_row(case)
+
+    def ebike_recover(self, caller: Caller, case: str = "", device: str = "", note: str = "") -> dict[str, Any]:
+        """It is found: by the case, or by the e-bike when it has one open case."""
+        return self._step(caller, self._case_of(case, device), CaseState.RECOVERED, note)
+
+    def ebike_step(self, caller: Caller, case: str, state: str, note: str = "") -> dict[str, Any]:
+        """Move a case on: `stolen` (confirmed), `tracked`, `recovered` or `closed`."""
+        to = CaseState(
+            one_of(state, "step of a case", [one.value for one in CaseState if one is not CaseState.REPORTED])
+        )
+        return self._step(caller, self._case(case), to, note)
+
+    def ebike_case(self, caller: Caller, case: str) -> dict[str, Any]:
+        """One case with its steps."""
+        self._note(caller, "read.cases", check_id(case, "a case"))
+        return case_row(self._case(case))
+
+    def ebike_cases(
+        self,
+        caller: Caller,
+        device: str = "",
+        all: bool = False,  # noqa: A002, FBT001, FBT002 called by name alone, as the option is
+        limit: int = DEFAULT_LIST_ROWS,
+    ) -> list[dict[str, Any]]:
+        """The open cases, or all of them."""
+        check_limit(limit)
+        if device:
+            check_device_id(device)
+        self._note(caller, "read.cases", device or "*")
+        return [case_row(case) for case in self._desk.cases(device=device, open_only=not all, limit=limit)]
+
+    def stolen_facts(self) -> list[dict[str, Any]]:
+        """What the rules have to know of e-bikes reported stolen, from the open cases; for a start after a crash."""
+        searched = [case for case in self._desk.cases() if case.state is not CaseState.RECOVERED]
+        return [_stolen(self._known(case.device), on=True) for case in searched]
+
+    def _step(self, caller: Caller, case: Case, to: CaseState, note: str) -> dict[str, Any]:
+        bike = self._known(case.device)
+        note = short(note, "note", MAX_NOTE_CHARS)
+        self._note(caller, "case.move", case.device, case=case.id, state=to.value)
+        moved = self._desk.move_case(case.id, to, caller.who, note=note)
+        if to in (CaseState.RECOVERED, CaseState.CLOSED):
+            self._on_fact(_stolen(bike, on=False))
+        return case_row(moved)
+
+    def _case_of(self, case: str, device: str) -> Case:
+        if bool(case) == bool(device):
+            raise UsageError("It is not said which.", mend="Name the case or the e-bike, one of them.")
+        if case:
+            return self._case(case)
+        check_device_id(device)
+        found = self._open_cases(device)
+        if not found:
+            raise NotFound(f"{device} has no open case.", mend="`lucheng ebike case` shows which there are.")
+        return found[0]
+
+    def _case(self, case: str) -> Case:
+        return self._desk.case(check_id(case, "a case"))
+
+    # -- what they share ----------------------------------------------------------------------
+
+    def _open_cases(self, device: str) -> list[Case]:
+        return self._desk.cases(device=device, open_only=True)
+
+    def _shows_place(self, device: str) -> bool:
+        return shows_alarm_place(device, self._open_cases)
+
+    def _alarm_rows(self, found: Sequence[DeskAlarm]) -> list[dict[str, Any]]:
+        now_ms = self._clock.now_ms()
+        shown: dict[str, bool] = {}
+        for one in found:
+            device = one.alarm.device
+            if device not in shown:
+                shown[device] = self._shows_place(device)
+        return [alarm_row(one, now_ms, place=shown[one.alarm.device]) for one in found]
+
+    def _alarm_id(self, given: str) -> str:
+        """The alarm whose id is `given` or alone begins with it."""
+        found = self._desk.ids_like(check_id(given, "an alarm"), limit=3)
+        if given in found:
+            return given
+        if not found:
+            raise NotFound(f"There is no alarm {given}.", mend="`lucheng alarm list --all` shows which there are.")
+        if len(found) > 1:
+            raise UsageError(
+                f"More than one alarm begins with {given}: {', '.join(found)}.", mend="Write more of its id."
+            )
+        return found[0]
+
+    def _desk_grant(self, caller: Caller, purpose: str | None, alarm_id: str = "") -> Grant:
+        """For the desk: the purpose said, else the alarm itself, else that of the settings."""
+        why = Purpose("alarm", alarm_id) if purpose is None and alarm_id else self._purpose(purpose)
+        return Grant(caller.who, caller.role, why, None, FIRST_MS, LAST_MS)
+
+    def _areas_below(self, area: str) -> tuple[str, ...]:
+        """The area and all below it. Raises NotFound."""
+        from devices.areas import Areas  # noqa: PLC0415 shapely costs 0.2 s
+
+        areas = Areas(self._registry.file)
+        found = [areas.get(area).id]
+        children: dict[str, list[str]] = {}
+        for one in areas.tree():
+            children.setdefault(one.parent, []).append(one.id)
+        for at in found:
+            found += children.get(at, [])
+        return tuple(found)
+
+    def _unit(self, device: str) -> Device:
+        check_device_id(device)
+        if not device.startswith(f"{Kind.UNIT}/"):
+            raise UsageError(f"{device} is no patrol unit.", mend="Name a device of kind unit.")
+        return self._known(device)
+
+    def _ebike(self, device: str) -> Device:
+        check_device_id(device)
+        if not is_ebike(device):
+            raise UsageError(f"{device} is no e-bike.", mend="Name a device of kind ebike.")
+        return self._known(device)
+
+
+def _span_ms(minutes: float) -> int:
+    """Milliseconds; UsageError unless it is more than none and at most a month."""
+    if not 0 < minutes <= MAX_SPAN_MINUTES:
+        raise UsageError(f"{minutes:g} minutes.", mend=f"Give more than 0 and at most {MAX_SPAN_MINUTES}.")
+    return int(minutes * MINUTE_MS)
+
+
+def _stolen(bike: Device, *, on: bool) -> dict[str, Any]:
+    """What the rules are told of a theft."""
+    return {"kind": "stolen", "slot": bike.slot, "on": on}
