@@ -130,6 +130,16 @@ class Rules(Section):
     )
     moved_confirm_points: int = setting(2, "so many fixes in a row out there", "连续多少个定位超出才确认", ge=1, le=100)
     moved_confirm_s: int = setting(10, "over so long at least", "且超出持续的最短时间", ge=0, le=3_600)
+    moved_on_factor: float = setting(
+        1.0,
+        "the last of them farther than the first by so many times that distance (0: need not go on)",
+        "其间又远离了该距离的多少倍（0 为不要求继续远离）",
+        ge=0,
+        le=20,
+    )
+    moved_stay_s: int = setting(
+        900, "or out there for so long without going on", "或未继续远离但持续超出的时间", ge=0, le=86_400
+    )
     low_battery_pct: int = setting(20, "low at or below this charge", "电量不高于此值即告警", ge=0, le=100)
     low_battery_clear_pct: int = setting(
         30, "well again at or above this charge", "电量回升至不低于此值即解除", ge=0, le=100

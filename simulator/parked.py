@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ REACH_M = 150.0
 ROUGH_FACTOR = 3.0
 #: Cut off at either end of a stretch: rolling in, setting off.
 TRIM_S = 300.0
-DEFAULT_SHORTEST_S = 7_200.0
+DEFAULT_SHORTEST_S = 3_600.0
 
 #: Memories of the sum. Reports of a minute cannot resolve the shortest: that part may be as short as white.
 MEMORIES_S = (20.0, 90.0, 400.0, 1_800.0, 7_200.0)
@@ -115,8 +115,8 @@ def _slow_runs(time_s: Floats, east_m: Floats, north_m: Floats, shortest_s: floa
     number = np.cumsum(gap | (moved != np.concatenate(([False], moved[:-1]))))
     edges = np.concatenate(([0], np.flatnonzero(np.diff(number)) + 1, [len(time_s)]))
     return [
-        (int(a), int(b))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        (a, b)
+        for a, b in pairwise(edges.tolist())
         if b - a > 2 and not moved[a] and time_s[b - 1] - time_s[a] >= shortest_s
     ]
 

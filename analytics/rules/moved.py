@@ -1,9 +1,14 @@
 """`moved_while_armed`: an e-bike that is farther from where it was armed than its fixes can err, confirmed.
 
-Purpose: rise when fixes in a row lie beyond max(`moved_min_m`, `moved_acc_factor` × accuracy) of the anchor, at least
-`moved_confirm_points` of them over at least `moved_confirm_s`; fall at the first fix back within, or when it is disarmed.
+Purpose: a fix is beyond when it is farther than max(`moved_min_m`, `moved_acc_factor` × accuracy) from the anchor. The cause
+rises when fixes in a row are beyond, at least `moved_confirm_points` of them, and either it goes on (over at least
+`moved_confirm_s` the last has got farther than the first by `moved_on_factor` × that distance) or it stays (`moved_stay_s`);
+it falls at the first fix back within, or when it is disarmed. Errors of a standing receiver leap and stay off for minutes,
+they seldom go on; docs/design/ebike.md has the figures.
+
 The anchor is the median, per axis, of samples: the first `ANCHOR_FIRST` placed fixes after arming, so that one bad fix
-moves nothing, and later ones at `ANCHOR_WAITS_S` that were within, since errors of fixes a minute apart are the same error.
+moves nothing, and later ones at `ANCHOR_WAITS_S` that were within, since fixes a minute apart share their error. Accuracy is
+what the tracker says (`moved_acc_m` where it says none), or how its samples lie about the anchor where that is worse.
 
 Invariants: nothing is judged before there are `ANCHOR_FIRST` samples; a fix beyond never becomes a sample, so a stolen
 bike does not take its anchor along; what a row without `ARMED_SENT` says changes nothing about being armed; memory and
@@ -29,7 +34,7 @@ from analytics.state import NEVER_MS
 from analytics.step import Bools, Rows, group_lasts, group_starts
 from model.codes import Flag
 from model.device import KIND_CODE, Kind
-from model.geo import haversine_m
+from model.geo import METRES_PER_DEGREE, haversine_m
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -37,7 +42,7 @@ Floats = npt.NDArray[np.float64]
 #: Samples of the anchor that are taken at once.
 ANCHOR_FIRST = 3
 #: When the next ones are due, s after arming.
-ANCHOR_WAITS_S: tuple[int, ...] = (120, 600, 1_800, 3_600)
+ANCHOR_WAITS_S: tuple[int, ...] = (120, 600, 1_800, 3_600, 7_200, 14_400)
 ANCHOR_POINTS = ANCHOR_FIRST + len(ANCHOR_WAITS_S)
 
 _EBIKE = KIND_CODE[Kind.EBIKE]
@@ -45,6 +50,9 @@ _SENT = np.uint16(Flag.ARMED_SENT)
 _ARMED = np.uint16(Flag.ARMED)
 #: Places are remembered in units of 1e-7°, about 1 cm, so that medians are exact.
 _UNITS_PER_DEG = 1e7
+_M_PER_UNIT = METRES_PER_DEGREE / _UNITS_PER_DEG
+#: Of a Rayleigh distribution, sqrt(2 ln(1 / (1 - p))) spreads: p = 0.683 against p = 0.5.
+_RADIUS_PER_MEDIAN = 1.5158 / 1.1774
 _NO_PLACE = np.iinfo(np.int32).min
 _MOST_POINTS = np.iinfo(np.uint16).max
 
@@ -56,6 +64,7 @@ FIELDS: tuple[Field, ...] = (
     Field("lon_e7", "<i4", _NO_PLACE, "samples of the anchor, 1e-7°", ANCHOR_POINTS),
     Field("out_points", "<u2", 0, "fixes beyond in a row, saturating"),
     Field("out_ms", "<i8", NEVER_MS, "time of the first of them"),
+    Field("out_m", "<f8", np.nan, "its distance"),
     Field("up", "|u1", 0, "1: risen"),
 )
 _NAMES = tuple(field.name for field in FIELDS)
@@ -78,6 +87,7 @@ class _Armed:
     lat: Floats
     lon: Floats
     placed: Bools
+    acc_m: Floats
     reach_m: Floats
     stretch: Ints
     slot: Ints
@@ -117,8 +127,8 @@ class MovedWhileArmed(Rule):
         at = at[_first_samples(armed, at)]
         if not len(at):
             return
-        far, out = _distances(armed, at)
-        up, was = _confirmed(armed, at, out, limits)
+        far, out = _distances(armed, at, limits)
+        up, was = _confirmed(armed, at, far, out, limits)
         rose, fell = up & ~was, was & ~up
         self._report(frame, armed.row[at[rose]], far[rose], events, rises=True)
         self._report(frame, armed.row[at[fell]], far[fell], events, rises=False)
@@ -173,14 +183,14 @@ def _stretches(frame: Frame, row: Rows, memory: Slots, limits: RuleLimits) -> _A
     ends = np.flatnonzero(before & ~now)
     inside = ~np.isin(ends, starts)
     acc_m = frame.acc_m[row].astype(np.float64)
-    reach = np.where(np.isnan(acc_m), limits.moved_acc_m, acc_m) * limits.moved_acc_factor
     return _Armed(
         row=row,
         time_ms=time_ms,
         lat=frame.lat[row],
         lon=frame.lon[row],
         placed=frame.placed[row],
-        reach_m=np.maximum(reach, limits.moved_min_m),
+        acc_m=np.where(np.isnan(acc_m), limits.moved_acc_m, acc_m),
+        reach_m=np.full(len(row), limits.moved_min_m),
         stretch=stretch,
         slot=slot[at],
         memory=kept,
@@ -213,7 +223,7 @@ def _sample(armed: _Armed, stretch: Ints, number: Ints, at: Rows) -> None:
     armed.memory["lon_e7"][stretch, number] = np.rint(armed.lon[at] * _UNITS_PER_DEG).astype(np.int32)
 
 
-def _distances(armed: _Armed, at: Rows) -> tuple[Floats, Bools]:
+def _distances(armed: _Armed, at: Rows, limits: RuleLimits) -> tuple[Floats, Bools]:
     """Distance of each judged row from the anchor as it then stood, m, and whether it is beyond; takes later samples.
 
     An anchor changes where a sample is taken, so rows after it are judged anew: at most once more for each later sample.
@@ -224,8 +234,10 @@ def _distances(armed: _Armed, at: Rows) -> tuple[Floats, Bools]:
     while len(left):
         here = at[left]
         stretch = armed.stretch[here]
-        lat, lon = _anchors(armed, stretch)
+        lat, lon, seen_m = _anchors(armed, stretch)
         far[left] = haversine_m(lat, lon, armed.lat[here], armed.lon[here])
+        acc_m = np.maximum(armed.acc_m[here], seen_m)
+        armed.reach_m[here] = np.maximum(limits.moved_acc_factor * acc_m, limits.moved_min_m)
         out[left] = far[left] > armed.reach_m[here]
         number = samples[stretch].astype(np.int64)
         due_ms = armed.memory["armed_ms"][stretch] + _WAITS_MS[number]
@@ -246,44 +258,58 @@ def _distances(armed: _Armed, at: Rows) -> tuple[Floats, Bools]:
 _WAITS_MS = np.array((0,) * ANCHOR_FIRST + tuple(1_000 * wait for wait in ANCHOR_WAITS_S) + (0,), np.int64)
 
 
-def _anchors(armed: _Armed, stretch: Ints) -> tuple[Floats, Floats]:
-    """The anchor of each row's stretch, degrees."""
+def _anchors(armed: _Armed, stretch: Ints) -> tuple[Floats, Floats, Floats]:
+    """The anchor of each row's stretch, degrees, and how far its samples lie about it, m: a radius that holds 68 % of them.
+
+    The radius is taken from the median distance, so that one bad sample does not widen it; both as if the distances had a
+    Rayleigh distribution (errors of one spread on either axis).
+    """
     which, back = np.unique(stretch, return_inverse=True)
     count = armed.memory["samples"][which].astype(np.int64)
-    low, high = (count - 1) // 2, count // 2
-    one = np.arange(len(which))
-    found = []
-    for name in ("lat_e7", "lon_e7"):
-        samples = armed.memory[name][which].astype(np.int64)
-        samples[samples == _NO_PLACE] = np.iinfo(np.int64).max
-        samples.sort(axis=1)
-        found.append(((samples[one, low] + samples[one, high]) / (2.0 * _UNITS_PER_DEG))[back])
-    return found[0], found[1]
+    there = np.arange(ANCHOR_POINTS) < count[:, None]
+    lat_e7, lon_e7 = (np.where(there, armed.memory[name][which], np.nan) for name in ("lat_e7", "lon_e7"))
+    lat, lon = _medians(lat_e7, count), _medians(lon_e7, count)
+    north = (lat_e7 - lat[:, None]) * _M_PER_UNIT
+    east = (lon_e7 - lon[:, None]) * (_M_PER_UNIT * np.cos(np.radians(lat / _UNITS_PER_DEG)))[:, None]
+    seen_m = _medians(np.hypot(north, east), count) * _RADIUS_PER_MEDIAN
+    return (lat / _UNITS_PER_DEG)[back], (lon / _UNITS_PER_DEG)[back], seen_m[back]
 
 
-def _confirmed(armed: _Armed, at: Rows, out: Bools, limits: RuleLimits) -> tuple[Bools, Bools]:
+def _medians(values: Floats, count: Ints) -> Floats:
+    """Median of the first `count` values of each row; the others are NaN, which sorts last."""
+    ordered = np.sort(values, axis=1)
+    one = np.arange(len(count))
+    return np.asarray((ordered[one, (count - 1) // 2] + ordered[one, count // 2]) / 2.0)
+
+
+def _confirmed(armed: _Armed, at: Rows, far: Floats, out: Bools, limits: RuleLimits) -> tuple[Bools, Bools]:
     """Whether the cause holds at each judged row, and whether it held at the one before; remembers the last."""
     stretch = armed.stretch[at]
     starts = group_starts(stretch)
     lasts = group_lasts(starts, len(stretch))
-    of = stretch[starts]
-    group = np.repeat(np.arange(len(of)), lasts - starts + 1)
+    of, size = stretch[starts], lasts - starts + 1
+    memory, time_ms = armed.memory, armed.time_ms[at]
+    before = {name: np.repeat(memory[name][of], size) for name in ("out_points", "out_ms", "out_m", "up")}
     inside = last_where(~out, starts, lasts, before=False)
-    carried = (inside < 0) & out
-    begin = np.where(inside < 0, np.repeat(starts, lasts - starts + 1), inside + 1)
-    memory = armed.memory
-    points_before, since_before = memory["out_points"].astype(np.int64)[of], memory["out_ms"].astype(np.int64)[of]
-    up_before = memory["up"][of] != 0
-    count = np.where(out, np.arange(len(at)) - begin + 1 + np.where(carried, points_before[group], 0), 0)
-    goes_on = carried & (points_before[group] > 0)
-    time_ms = armed.time_ms[at]
-    since = np.where(goes_on, since_before[group], time_ms[np.minimum(begin, len(at) - 1)])
-    long = (count >= limits.moved_confirm_points) & (time_ms - since >= limits.moved_confirm_s * 1_000)
-    up = out & (long | (goes_on & up_before[group]))
+    carried = out & (inside < 0) & (before["out_points"] > 0)
+    begin = np.minimum(np.where(inside < 0, np.repeat(starts, size), inside + 1), len(at) - 1)
+    count = np.where(
+        out, np.arange(len(at)) - begin + 1 + np.where(carried, before["out_points"].astype(np.int64), 0), 0
+    )
+    took_ms = time_ms - np.where(carried, before["out_ms"], time_ms[begin])
+    first_m = np.where(carried, before["out_m"], far[begin])
+    gained = far - first_m >= limits.moved_on_factor * armed.reach_m[at]
+    goes_on = (took_ms >= limits.moved_confirm_s * 1_000) & (gained | (limits.moved_on_factor <= 0))
+    stays = took_ms >= limits.moved_stay_s * 1_000
+    held = out & (count >= limits.moved_confirm_points) & (goes_on | stays)
+    # Once it holds it holds until a fix within.
+    held_at = last_where(held, starts, lasts, before=False)
+    up = out & ((held_at >= begin) | (carried & (before["up"] != 0)))
     was = np.empty_like(up)
     was[1:] = up[:-1]
-    was[starts] = up_before
+    was[starts] = memory["up"][of] != 0
     memory["out_points"][of] = np.minimum(count[lasts], _MOST_POINTS).astype(np.uint16)
-    memory["out_ms"][of] = np.where(out[lasts], since[lasts], NEVER_MS)
+    memory["out_ms"][of] = np.where(out[lasts], (time_ms - took_ms)[lasts], NEVER_MS)
+    memory["out_m"][of] = np.where(out[lasts], first_m[lasts], np.nan)
     memory["up"][of] = up[lasts].astype(np.uint8)
     return up, was

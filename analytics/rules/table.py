@@ -63,11 +63,19 @@ RULES: tuple[RuleEntry, ...] = (
         MovedWhileArmed,
         ("moved_while_armed",),
         ("ebike",),
-        ("moved_min_m", "moved_acc_factor", "moved_acc_m", "moved_confirm_points", "moved_confirm_s"),
+        (
+            "moved_min_m",
+            "moved_acc_factor",
+            "moved_acc_m",
+            "moved_confirm_points",
+            "moved_confirm_s",
+            "moved_on_factor",
+            "moved_stay_s",
+        ),
         Word(
-            "fixes in a row lie beyond the circle about the place where the e-bike was armed; "
+            "fixes in a row lie beyond the circle about the place where the e-bike was armed, and get farther or stay there; "
             "clears at a fix within, and when it is disarmed",
-            "电动自行车设防后，连续多个定位超出设防位置的允许范围；回到范围内或撤防后解除",
+            "电动自行车设防后，连续多个定位超出设防位置的允许范围，并继续远离或持续停留；回到范围内或撤防后解除",
         ),
     ),
     RuleEntry(
