@@ -14,11 +14,12 @@ from pathlib import Path
 
 import model.errors
 from analytics.decisions import DECISIONS, VERDICT_ZH
+from analytics.rules.table import EVERY_RULE, RULES
 from config.sections import Settings, section_types
 from config.settings import bounds_text, env_name, example
 from config.toml_lines import toml_value
 from console.metrics import METRICS
-from model.codes import ALARM_KINDS, MARK_WORDS, REASON_WORDS, Mark, Reason
+from model.codes import ALARM_BY_NAME, ALARM_KINDS, MARK_WORDS, REASON_WORDS, Mark, Reason
 from model.errors import LuchengError
 from store.audit_actions import AUDIT_ACTIONS
 
@@ -111,6 +112,47 @@ def decisions_page() -> str:
     return f"# What the cleaning decides · 清洗规则\n\n{_table(columns, rows)}"
 
 
+def rules_page() -> str:
+    """The rules, and the settings that move them."""
+    section = section_types()["rules"]
+
+    def named(names: Iterable[str]) -> str:
+        return "<br>".join(f"`{name}`" for name in names)
+
+    def kinds(names: Iterable[str]) -> str:
+        return "<br>".join(f"`{name}` {ALARM_BY_NAME[name].words.zh}" for name in names)
+
+    rules = (
+        (
+            f"`{entry.name}`",
+            kinds(entry.raises),
+            ", ".join(entry.kinds),
+            "rule<br>规则" if entry.make else "device<br>设备",
+            f"{entry.words.en}<br>{entry.words.zh}",
+            named(entry.parameters),
+        )
+        for entry in RULES
+    )
+    users = {name: [entry.name for entry in RULES if name in entry.parameters] for name in section.model_fields}
+    users |= {name: ["all"] for name in EVERY_RULE}
+    limits = []
+    for name, field in section.model_fields.items():
+        extra = field.json_schema_extra
+        zh = extra["zh"] if isinstance(extra, dict) else ""
+        words = f"{field.description}<br>{zh}"
+        limits.append(
+            (f"`{name}`", f"`{toml_value(field.default)}`", bounds_text(f"rules.{name}"), words, named(users[name]))
+        )
+    return (
+        "# Rules · 报警规则\n\nWhat is raised, and by whom. Besides the rules any device may raise a kind of alarm by an "
+        "alarm message or an alarm bit. The limits are settings of the section `rules`.\n"
+        "由谁触发何种报警。除规则外，任何设备均可通过报警消息或报警位上报。限值见设置的 `rules` 一节。\n\n"
+        + _table(("rule", "raises", "devices", "by", "when · 条件", "limits"), rules)
+        + "\n## Limits · 限值\n\n"
+        + _table(("limit", "default", "bounds", "what for", "used by"), limits)
+    )
+
+
 def metrics_page() -> str:
     """The metrics."""
     rows = (
@@ -139,6 +181,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "alarm-kinds.md": alarm_kinds_page,
     "errors.md": errors_page,
     "decisions.md": decisions_page,
+    "rules.md": rules_page,
     "metrics.md": metrics_page,
     "audit-actions.md": audit_page,
 }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
 
+from analytics.meaning.limits import RuleLimits
 from config.clean import Clean
+from config.rules import Rules
 from config.settings import load
-from lucheng.limits import clean_limits, decoder_limits, mqtt_limits, runner_limits
+from lucheng.limits import clean_limits, decoder_limits, mqtt_limits, rule_limits, runner_limits
 
 #: A value, allowed by the bounds, that is not the default.
 _OTHER = {
@@ -42,6 +44,18 @@ def changed(make: Any, key: str, value: object) -> int:
 @pytest.mark.parametrize("name", sorted(Clean.model_fields))
 def test_cleaning(name: str) -> None:
     assert changed(clean_limits, f"clean.{name}", _OTHER[name]) == 1
+
+
+@pytest.mark.parametrize("name", sorted(Rules.model_fields))
+def test_rules(name: str) -> None:
+    default = getattr(Rules(), name)
+    other = {"lane": 20.0} if name == "road_limits_kmh" else default + 1
+    assert changed(rule_limits, f"rules.{name}", other) == 1
+
+
+def test_the_rules_have_the_same_names_and_defaults_as_their_settings() -> None:
+    assert set(Rules.model_fields) == {one.name for one in fields(RuleLimits)}
+    assert rule_limits(load(env={})) == RuleLimits()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -99,7 +101,7 @@ class OneRule:
         """All events, by time, then slot, falls first."""
         return sorted(
             (
-                (part.rises, (time - NOW_MS) / 1_000, slot, None if value != value else round(value, 6))
+                (part.rises, (time - NOW_MS) / 1_000, slot, None if math.isnan(value) else round(value, 6))
                 for part in self.parts
                 for time, slot, value in zip(
                     part.time_ms.tolist(), part.slot.tolist(), part.value.tolist(), strict=True
@@ -118,4 +120,4 @@ def row(second: float, slot: int = 0, **more: Any) -> dict[str, Any]:
 def cut(rows: Sequence[Any], places: Sequence[int]) -> list[Sequence[Any]]:
     """Rows cut at places (any numbers; taken modulo the length)."""
     at = sorted({0, len(rows), *(place % (len(rows) + 1) for place in places)})
-    return [rows[start:end] for start, end in zip(at[:-1], at[1:], strict=True)]
+    return [rows[start:end] for start, end in pairwise(at)]

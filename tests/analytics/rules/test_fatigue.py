@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ def plain(frame: Frame, limits: RuleLimits) -> list[Seen]:
     state: dict[int, dict[str, Any]] = {}
     rows = zip(frame.slot.tolist(), frame.time_ms.tolist(), frame.motion_kmh.tolist(), frame.kind.tolist(), strict=True)
     for slot, time, motion, kind in rows:
-        if kind != 0 or motion != motion:
+        if kind != 0 or math.isnan(motion):
             continue
         own = state.setdefault(slot, {"seen": None, "drive": 0, "rest": 0, "tired": False})
         took = 0 if own["seen"] is None else time - own["seen"]
@@ -98,6 +99,13 @@ def test_a_rest_in_the_middle_or_at_the_end_of_a_gap_is_one_rest() -> None:
     assert OneRule(Fatigue).points(rows).seen == []
 
 
+def test_who_is_tired_stays_so_until_a_rest_when_the_limit_is_raised_meanwhile() -> None:
+    rule = OneRule(Fatigue).points(stretch(0, 4 * HOUR_S + 60, 40)).restart()
+    rule.context.limits = RuleLimits(fatigue_drive_s=6 * HOUR_S)
+    rule.points(stretch(4 * HOUR_S + 60, 7 * HOUR_S, 40)).points(stretch(7 * HOUR_S, 8 * HOUR_S, 0))
+    assert [seen[:2] for seen in rule.seen] == [(True, 4 * HOUR_S), (False, 7 * HOUR_S + 20 * MINUTE_S - 30)]
+
+
 def test_only_taxis_get_tired() -> None:
     rows = stretch(0, 9 * HOUR_S, 40, every_s=60, slot=1) + stretch(0, 9 * HOUR_S, 40, every_s=60, slot=2)
     assert OneRule(Fatigue).points(rows).seen == []
@@ -105,26 +113,27 @@ def test_only_taxis_get_tired() -> None:
 
 @st.composite
 def days(draw: st.DrawFn) -> list[dict[str, Any]]:
-    rows = []
+    rows: list[dict[str, Any]] = []
     second = dict.fromkeys((0, 1, 4), 0)
     for _ in range(draw(st.integers(1, 60))):
         slot = draw(st.sampled_from([0, 0, 0, 1, 4]))
         second[slot] += draw(st.sampled_from([0, 1, 5, 10, 10, 15, 16, 19, 20, 25]))
         speed = draw(st.sampled_from([float("nan"), 0.0, 4.9, 5.0, 40.0, 40.0, 40.0]))
-        sent = {} if speed != speed else {"speed_kmh": speed}
+        sent = {} if math.isnan(speed) else {"speed_kmh": speed}
         lat = 40.65 + draw(st.integers(0, 3)) * 1e-4
         rows.append(row(second[slot], slot, lat=lat, seq=len(rows), **sent))
     return rows
 
 
 @given(days(), st.lists(st.integers(0, 60), max_size=6))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_day_cut_anywhere_is_what_the_plain_loop_says(rows: list[dict[str, Any]], places: list[int]) -> None:
     whole = OneRule(Fatigue, SHORT).points(rows)
     assert whole.seen == plain(whole.frames[0], SHORT)
-    parts = OneRule(Fatigue, SHORT)
-    for some in cut(rows, places):
-        parts.points(some).restart()
-    assert parts.seen == whole.seen
-    assert sorted(parts.rows) == sorted(whole.rows)
-    assert parts.rule.to_bytes() == whole.rule.to_bytes()
+    for where in (places, range(len(rows))):
+        parts = OneRule(Fatigue, SHORT)
+        for some in cut(rows, where):
+            parts.points(some).restart()
+        assert parts.seen == whole.seen
+        assert sorted(parts.rows) == sorted(whole.rows)
+        assert parts.rule.to_bytes() == whole.rule.to_bytes()

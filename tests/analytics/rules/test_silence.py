@@ -170,7 +170,7 @@ def plain(happens: list[_Event], limits: RuleLimits) -> list[Seen]:
 
 
 @given(hours(), st.lists(st.integers(0, 60), max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_hour_cut_anywhere_is_what_the_plain_loop_says(happens: list[_Event], places: list[int]) -> None:
     whole, parts = OneRule(Silence, SHORT), OneRule(Silence, SHORT)
     for what, data in happens:
