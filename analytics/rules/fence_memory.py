@@ -22,16 +22,18 @@ Entries = npt.NDArray[Any]
 #: One pair: confirmed inside; its alarm is raised; the run that is pending began with the first fix of the device, so
 #: that it ends in silence; fixes of the run on the other side (saturating) and its first time, 0 without one; time of
 #: the first fix inside, 0 outside.
+#: 32 bytes with aligned parts; `spare` is 0.
 ENTRY = np.dtype(
     [
         ("slot", "<i4"),
         ("number", "<i4"),
+        ("turn_ms", "<i8"),
+        ("since_ms", "<i8"),
+        ("count", "<u4"),
         ("inside", "|u1"),
         ("raised", "|u1"),
         ("silent", "|u1"),
-        ("count", "<u2"),
-        ("turn_ms", "<i8"),
-        ("since_ms", "<i8"),
+        ("spare", "|u1"),
     ]
 )
 MAX_COUNT = 65_535

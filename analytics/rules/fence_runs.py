@@ -69,7 +69,7 @@ class Pairs:
     Attributes:
         key: int64: device ordinal times the number of fences, and the place of the fence.
         device: ordinal in `Fixes`; fence: place in the index.
-        at: where its entry lies, -1 for none.
+        at: which of the entries found is its own, -1 for none.
         inside, raised, silent, count, turn_ms, since_ms: as remembered, see `fence_memory.ENTRY`.
         fresh: the fence is new to the device: its first state is taken in silence.
     """
@@ -88,10 +88,6 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.key)
-
-    def take(self, which: Bools) -> Pairs:
-        """Some of them."""
-        return Pairs(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
 
 
 @dataclass(slots=True)

@@ -35,7 +35,7 @@ from analytics.rules.fence_memory import ENTRY, Entries, Memberships
 from analytics.rules.fence_runs import Fixes, Flips, Pairs, flips_of, runs_of
 from analytics.rules.within import RULE_CODE, FenceTable, hits_of
 from analytics.slots import Field
-from analytics.step import Bools
+from analytics.step import Bools, group_starts
 from model.device import KIND_CODE
 from model.errors import Corrupt
 from model.fence import FenceRule
@@ -80,6 +80,7 @@ class FencesRule(Rule):
         self._since = np.zeros(0, np.int64)
         self._watched = np.zeros(0, np.bool_)
         self._devices_known = 0
+        self._take_columns(None)
 
     def points(self, frame: Frame, context: Context, events: Events) -> None:
         """Look at the rows of a frame."""
@@ -92,13 +93,14 @@ class FencesRule(Rule):
             return
         of = frame.of if placed is None else np.unique(frame.slot[placed])
         if table is not None:
-            device, entry = self._members.find(of)
+            found = self._members.find(of)
             row, fence = self._hits(frame, context, table)
-            if len(row) or len(entry):
+            if len(row) or len(found[0]):
                 fixes = _fixes(frame, placed)
                 if placed is not None:
                     row = np.searchsorted(placed, row)
-                self._look(fixes, table, (row, fence), (device, entry), frame, placed, context.limits, events)
+                told = self._look(fixes, table, row, fence, found, context.limits, events)
+                _report(told, fixes, table, frame, placed, events)
         self.memory["generation"][of] = self._generation
 
     def fences_changed(self, context: Context) -> None:
@@ -127,8 +129,19 @@ class FencesRule(Rule):
             self._generation += 1
         self._known = now
         numbers = [] if table is None else table.number.tolist()
+        self._take_columns(table)
         self._since = np.array([now.get(number, (0, 0))[1] for number in numbers], np.int64)
         self._watched = self._since > 0
+
+    def _take_columns(self, table: FenceTable | None) -> None:
+        """By place: who tells at crossings alone, what lasts once it is raised, and for how long a stay tells nothing."""
+        rule = np.zeros(0, np.int8) if table is None else table.rule
+        self._crossing = (rule == _ENTER) | (rule == _EXIT)
+        self._lasting = rule == _STAY
+        self._stay_ms = np.zeros(0, np.int64)
+        if table is not None:
+            self._lasting |= (rule == _FORBIDDEN) & table.always
+            self._stay_ms = np.where(rule == _STAY, table.stay_ms, 0)
 
     def to_bytes(self) -> bytes:
         """The memory: generation, fences that are watched, devices, pairs."""
@@ -179,66 +192,102 @@ class FencesRule(Rule):
         self,
         fixes: Fixes,
         table: FenceTable,
-        hits: tuple[Ints, Ints],
-        remembered: tuple[npt.NDArray[np.intp], Ints],
-        frame: Frame,
-        placed: npt.NDArray[np.intp] | None,
+        row: Ints,
+        fence: Ints,
+        found: tuple[npt.NDArray[np.intp], Ints],
         limits: RuleLimits,
         events: Events,
-    ) -> None:
-        """Bring hits and memory together, tell what follows, remember."""
-        row, fence = hits
-        device, entry = remembered
+    ) -> list[Told]:
+        """Bring hits (`row`, `fence`) and entries that were `found` together, and remember what follows."""
+        device, entry = found
         rows = self._members.rows[entry]
-        entry_fence = table.places(rows["number"].astype(np.int64))
-        stale = ~self._watched[entry_fence]
-        stale |= ~table.holds(entry_fence, fixes.of[device], fixes.kind[fixes.starts[device]])
-        told = [ended(fixes, device, entry_fence, stale & (rows["raised"] == 1))]
-        held = ~stale
-        key = fixes.device[row] * len(table.number) + fence
+        place = table.places(rows["number"])
         admitted = _admitted(row, fence, table, limits.fence_max_inside)
         events.count(GAUGE, int(np.count_nonzero(~admitted)))
-        by = np.argsort(key, kind="stable")
-        key, row, admitted = key[by], row[by], admitted[by]
-        pairs = self._pairs(fixes, table, key, (device[held], entry_fence[held], entry[held], rows[held]))
-        gone, new = stale, np.zeros(0, ENTRY)
+        key = fixes.device[row] * len(table.number) + fence
+        if len(fixes) > len(fixes.of):
+            by = np.argsort(key, kind="stable")
+            key, row, admitted = key[by], row[by], admitted[by]
+        # Most devices are where they were: what needs no more than that is not looked at further.
+        stirred, of_hit = self._stirred(fixes, table, key, device, place, rows)
+        key, row, admitted = key[of_hit], row[of_hit], admitted[of_hit]
+        gone = np.zeros(len(entry), np.bool_)
+        stale = stirred[~self._holds(fixes, table, device[stirred], place[stirred])]
+        gone[stale] = True
+        told = [ended(fixes, device[stale], place[stale], rows["raised"][stale] == 1)]
+        held = stirred[~gone[stirred]]
+        pairs = self._pairs(fixes, table, key, held, device[held], place[held], rows[held])
+        new = np.zeros(0, ENTRY)
         if len(pairs):
             runs = runs_of(fixes, pairs, key, row, admitted)
             flips = flips_of(
-                fixes,
-                pairs,
-                runs,
-                points=limits.fence_confirm_points,
-                span_ms=limits.fence_confirm_s * 1_000,
+                fixes, pairs, runs, points=limits.fence_confirm_points, span_ms=limits.fence_confirm_s * 1_000
             )
             raised = pairs.raised.copy()
             told += crossings(fixes, table, pairs, flips, raised)
             told += stretches(fixes, table, pairs, flips, raised)
-            dropped, new = self._remember(fixes, table, pairs, flips, raised)
-            gone = stale | np.isin(entry, dropped)
+            dropped, new = self._remember(fixes, table, pairs, flips, raised, entry)
+            gone[dropped] = True
         if gone.any() or len(new):
-            self._members.change(entry, gone, new)
-        _report(told, fixes, table, frame, placed, events)
+            concerned = np.zeros(len(fixes.of), np.bool_)
+            concerned[device[gone]] = True
+            concerned[np.searchsorted(fixes.of, new["slot"])] = True
+            which = concerned[device]
+            self._members.change(entry[which], gone[which], new)
+        return told
+
+    def _stirred(
+        self, fixes: Fixes, table: FenceTable, key: Ints, device: npt.NDArray[np.intp], place: Ints, rows: Entries
+    ) -> tuple[npt.NDArray[np.intp], Bools | slice]:
+        """Entries (ordinals of `rows`) and hits that something may follow from.
+
+        Nothing follows for a device that was inside, is so at each of its rows, and whose alarm cannot change by that.
+        """
+        if not len(key) or not len(rows):
+            return np.arange(len(rows)), slice(None)
+        first = group_starts(key)
+        at = np.minimum(np.searchsorted(key[first], device * len(table.number) + place), len(first) - 1)
+        hits = np.diff(np.append(first, len(key)))
+        raised = rows["raised"] == 1
+        calm = (rows["inside"] == 1) & (rows["count"] == 0)
+        calm &= key[first[at]] == device * len(table.number) + place
+        calm &= hits[at] == (fixes.lasts - fixes.starts + 1)[device]
+        lasting = fixes.time_ms[fixes.lasts[device]] - rows["since_ms"]
+        calm &= self._crossing[place] | (raised & self._lasting[place]) | (lasting < self._stay_ms[place])
+        stir = np.ones(len(first), np.bool_)
+        stir[at[calm]] = False
+        return np.flatnonzero(~calm), np.repeat(stir, hits)
+
+    def _holds(self, fixes: Fixes, table: FenceTable, device: npt.NDArray[np.intp], place: Ints) -> Bools:
+        """Whether the fence of each entry is there for its device."""
+        held: Bools = self._watched[place] & table.holds(place, fixes.of[device], fixes.kind[fixes.starts[device]])
+        return held
 
     def _pairs(
-        self, fixes: Fixes, table: FenceTable, hit_key: Ints, remembered: tuple[Ints, Ints, Ints, Entries]
+        self,
+        fixes: Fixes,
+        table: FenceTable,
+        hit_key: Ints,
+        entry: npt.NDArray[np.intp],
+        device: npt.NDArray[np.intp],
+        place: Ints,
+        rows: Entries,
     ) -> Pairs:
         """The pairs that are hit or remembered, with what is remembered of them."""
-        device, fence, entry, rows = remembered
         fences = len(table.number)
-        entry_key = device * fences + fence
-        hit_once = hit_key[np.concatenate(([True], hit_key[1:] != hit_key[:-1]))] if len(hit_key) else hit_key
-        key = np.union1d(hit_once, entry_key)
+        entry_key = device * fences + place
+        key = np.sort(np.concatenate((hit_key[group_starts(hit_key)], entry_key)))
+        key = key[group_starts(key)]
         at = np.full(len(key), -1, np.int64)
         where = np.searchsorted(key, entry_key)
         at[where] = entry
         of = np.zeros(len(key), ENTRY)
         of[where] = rows
-        device, fence = key // fences, key % fences
+        device, place = key // fences, key % fences
         return Pairs(
             key=key,
             device=device,
-            fence=fence,
+            fence=place,
             at=at,
             inside=of["inside"] == 1,
             raised=of["raised"] == 1,
@@ -246,13 +295,13 @@ class FencesRule(Rule):
             count=of["count"].astype(np.int64),
             turn_ms=of["turn_ms"].copy(),
             since_ms=of["since_ms"].copy(),
-            fresh=self.memory["generation"][fixes.of[device]] < self._since[fence],
+            fresh=self.memory["generation"][fixes.of[device]] < self._since[place],
         )
 
     def _remember(
-        self, fixes: Fixes, table: FenceTable, pairs: Pairs, flips: Flips, raised: Bools
+        self, fixes: Fixes, table: FenceTable, pairs: Pairs, flips: Flips, raised: Bools, entry: Ints
     ) -> tuple[Ints, Entries]:
-        """Write what is known now; returns entries to drop (where in the rows), and new ones."""
+        """Write what is known now; returns which of the entries to drop, and new ones."""
         since = np.where(flips.inside_after, pairs.since_ms, 0)
         came = flips.inside
         # Of more crossings of one pair the last stays.
@@ -270,7 +319,7 @@ class FencesRule(Rule):
         keep = flips.inside_after | raised | (flips.count_after > 0)
         known = pairs.at >= 0
         stays = keep & known
-        self._members.rows[pairs.at[stays]] = entries[stays]
+        self._members.rows[entry[pairs.at[stays]]] = entries[stays]
         return pairs.at[known & ~keep], entries[keep & ~known]
 
 

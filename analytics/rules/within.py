@@ -57,7 +57,8 @@ class FenceTable:
         named: whether it holds for named devices alone.
         named_keys: int64, ascending: place of the fence << 32 | slot of a device that it names.
         unknown_devices: devices that fences name and the registry did not know.
-        always: whether every schedule is "at any time".
+        everyone: whether every fence holds for every device.
+        always: whether a schedule is "at any time"; all_always: whether every one is.
         days, from_min, to_min, offset_min: int64, as in `Schedule`.
         stay_ms: int64.
         limit_kmh: float64, its own limit or its road class's; inf where it has neither.
@@ -71,7 +72,9 @@ class FenceTable:
     named: Bools
     named_keys: Ints
     unknown_devices: int
-    always: bool
+    everyone: bool
+    always: Bools
+    all_always: bool
     days: Ints
     from_min: Ints
     to_min: Ints
@@ -94,7 +97,9 @@ class FenceTable:
             named=np.array([bool(fence.devices) for fence in fences], np.bool_),
             named_keys=keys,
             unknown_devices=unknown,
-            always=all(schedule.always for schedule in schedules),
+            everyone=all(fence.enabled and not fence.kinds and not fence.devices for fence in fences),
+            always=np.array([schedule.always for schedule in schedules], np.bool_),
+            all_always=all(schedule.always for schedule in schedules),
             days=_column(schedules, "days"),
             from_min=_column(schedules, "from_min"),
             to_min=_column(schedules, "to_min"),
@@ -111,6 +116,8 @@ class FenceTable:
 
     def holds(self, fence: Ints, slot: Ints, kind: npt.NDArray[np.int8]) -> Bools:
         """Whether each fence (its place in the index) is enabled and holds for the device beside it."""
+        if self.everyone:
+            return np.ones(len(fence), np.bool_)
         held: Bools = self.enabled[fence] & ((self.kinds[fence] >> (kind + 1)) & 1).astype(np.bool_)
         by_name = np.flatnonzero(self.named[fence])
         if len(by_name):
@@ -123,7 +130,7 @@ class FenceTable:
 
     def in_force(self, fence: Ints, time_ms: Ints) -> Bools:
         """Whether each fence's schedule holds at the time beside it; the end of a schedule is not in it."""
-        if self.always:
+        if self.all_always:
             return np.ones(len(fence), np.bool_)
         minutes = time_ms // _MINUTE_MS + self.offset_min[fence]
         day, minute = minutes // DAY_MINUTES, minutes % DAY_MINUTES

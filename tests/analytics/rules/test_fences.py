@@ -139,7 +139,7 @@ def test_a_jump_into_a_fence_and_invalid_fixes_count_for_nothing() -> None:
 def test_damaged_bytes_are_corrupt_and_change_nothing(damage: str) -> None:
     rule = Fenced(FencesRule).fences([square(1, FenceRule.ENTER), square(2, FenceRule.EXIT)]).points(walk(OUT, IN, IN))
     raw = rule.rule.to_bytes()
-    entry = 29
+    entry = 32
     bad = {"cut": raw[:-1], "order": raw[: -2 * entry] + raw[-entry:] + raw[-2 * entry : -entry], "head": raw[:7]}[
         damage
     ]
