@@ -26,6 +26,7 @@ from config.base import (
     split_url,
 )
 from config.clean import Clean
+from config.desk import Desk
 from config.rules import Rules
 
 __all__ = ["BROKER_SCHEMES", "Settings", "section_types", "split_url"]
@@ -334,6 +335,7 @@ class Settings(Section):
     fences: Fences = Fences()
     clean: Clean = Clean()
     rules: Rules = Rules()
+    desk: Desk = Desk()
     trust: Trust = Trust()
     api: Api = Api()
     limits: Limits = Limits()

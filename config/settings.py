@@ -283,6 +283,8 @@ def _across(settings: Settings) -> Iterator[tuple[tuple[str, ...], str, str]]:
         ("mqtt.reconnect_min_ms", "mqtt.reconnect_max_ms"),
         ("limits.payload_bytes", "mqtt.max_packet_bytes"),
         ("log.max_rows", "log.max_queued_rows"),
+        ("desk.all_seats_s", "desk.shift_lead_s"),
+        ("desk.shift_lead_s", "desk.duty_officer_s"),
         ("rules.low_battery_pct", "rules.low_battery_clear_pct"),
     ):
         if _get(settings, low) > _get(settings, high):
