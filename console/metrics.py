@@ -59,7 +59,11 @@ METRICS: tuple[MetricRow, ...] = (
     MetricRow("log_position", "gauge", "1", "log", Word("position of the newest record", "日志最新记录位置")),
     MetricRow("log_consumed", "gauge", "1", "", Word("position up to which points are stored", "已入库到的日志位置")),
     MetricRow("devices", "gauge", "1", "kind", Word("registered devices, by kind", "各类已登记设备数")),
-    MetricRow("signals", "counter", "1", "", Word("signals kept", "已保存的信号数")),
+    MetricRow("signals", "counter", "1", "kind", Word("signals kept", "已保存的信号数")),
+    MetricRow(
+        "trips", "counter", "1", "", Word("trips that ended, live and from files", "已结束的行程数（实时与文件）")
+    ),
+    MetricRow("stops", "counter", "1", "", Word("stops of vehicles, live and from files", "车辆停留数（实时与文件）")),
     MetricRow("live", "gauge", "1", "name", Word("state of the running service, by name", "运行中服务的状态值")),
 )
 METRIC_BY_NAME = {row.name: row for row in METRICS}

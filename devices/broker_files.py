@@ -40,11 +40,12 @@ class ServiceAccount:
 
 
 _UP, _DOWN, _OWNTRACKS = "lucheng/v1/+/+/up/#", "lucheng/v1/+/+/down/#", "owntracks/+/+"
-#: `lucheng` reads points and commands devices; `lucheng-alarms` is the alarms' own connection; `lucheng-player`
+#: `lucheng` reads points; `lucheng-alarms` is the alarms' own connection; `lucheng-desk` answers devices; `lucheng-player`
 #: plays files as their devices would, and is in the files only when it was given a password.
 SERVICE_ACCOUNTS: tuple[ServiceAccount, ...] = (
-    ServiceAccount("lucheng", reads=(_UP, _OWNTRACKS), writes=(_DOWN,)),
-    ServiceAccount("lucheng-alarms", reads=(_UP, _OWNTRACKS), writes=(_DOWN,)),
+    ServiceAccount("lucheng", reads=(_UP, _OWNTRACKS)),
+    ServiceAccount("lucheng-alarms", reads=(_UP, _OWNTRACKS)),
+    ServiceAccount("lucheng-desk", writes=(_DOWN,)),
     ServiceAccount("lucheng-player", writes=(_UP,)),
 )
 #: What every device may do, `%u` being its id.

@@ -19,9 +19,9 @@ from model.seams import RecordKind
 from model.signal import Signal
 
 if TYPE_CHECKING:
+    from model.desk import Desk
     from store.log.committer import Committer
     from store.log.local import LocalLog
-    from store.signals import Signals
 
 CONSUMER = "alarms"
 DEFAULT_MAX_READ_RECORDS = 256
@@ -40,7 +40,7 @@ class AlarmPath:
     Args:
         log: the alarms' log.
         committer: its writer; wakes this thread.
-        signals: where they are kept.
+        desk: where they become alarms.
         on_fatal: called once when it cannot go on.
         late_ms: an alarm older than this when it came is flagged late.
 
@@ -52,18 +52,18 @@ class AlarmPath:
         self,
         log: LocalLog,
         committer: Committer,
-        signals: Signals,
+        desk: Desk,
         *,
         on_fatal: Callable[[BaseException], None],
         late_ms: int = DEFAULT_LATE_MS,
     ) -> None:
         self._log = log
         self._committer = committer
-        self._signals = signals
+        self._desk = desk
         self._on_fatal = on_fatal
         self._late_ms = late_ms
         self._stop = threading.Event()
-        self.position = signals.position(CONSUMER)
+        self.position = desk.position(CONSUMER)
         if log.last_position() < self.position:
             raise StoreError(
                 f"The alarms' log ends at {log.last_position()}, but the desk has read it up to {self.position}.",
@@ -104,7 +104,7 @@ class AlarmPath:
                 raise  # the file as a whole: there is nothing behind it to go on with
             rows = self._log.skip_corrupt(error.position)
             _log.error("alarm record damaged", position=error.position, rows=rows, mend=error.mend)
-            self._signals.add([], consumer=CONSUMER, position=error.position)
+            self._desk.take([], consumer=CONSUMER, position=error.position)
             self.position = error.position
             return True
         if not records:
@@ -120,7 +120,7 @@ class AlarmPath:
             for signal in _decoder.decode(record.payload)
         ]
         position = records[-1].position
-        self._signals.add(signals, consumer=CONSUMER, position=position)
+        self._desk.take(signals, consumer=CONSUMER, position=position)
         self.position = position
         self._untrimmed += len(records)
         if self._untrimmed >= DEFAULT_TRIM_EVERY_RECORDS:

@@ -47,8 +47,11 @@ def pipeline(steps: Steps) -> list[Stage]:
         Stage("gaps", "points lost on the way counted", judge(lambda step: count_gaps(step, now.state, limits))),
         Stage("clean", "jumps, frozen clocks, lost fixes marked", judge(lambda step: clean(step, now.state, limits))),
         Stage("rise", "alarm bits that rose", judge(lambda step: rise(step, now.state, limits))),
+        Stage(
+            "rules", "what the points, statuses and seconds mean: fences, trips, every rule of the table", steps.rules
+        ),
         Stage("settle", "late ones that only the store can know are looked up", steps.settle),
-        Stage("signal", "risen bits ▸ signals in the desk's file, each once", steps.signal),
+        Stage("signal", "what rose ▸ signals ▸ alarms on the desk, each once; what fell ▸ cleared", steps.signal),
         Stage("store", "points, counters, quarantine and position in one commit", steps.store),
     ]
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from config.sections import Settings
     from lucheng.rooms import Rooms
 
-POINTS_ACCOUNT, ALARMS_ACCOUNT = SERVICE_ACCOUNTS[0].name, SERVICE_ACCOUNTS[1].name
+POINTS_ACCOUNT, ALARMS_ACCOUNT, DESK_ACCOUNT = (account.name for account in SERVICE_ACCOUNTS[:3])
+OWN_ACCOUNTS = (POINTS_ACCOUNT, ALARMS_ACCOUNT, DESK_ACCOUNT)
 #: How soon a change of the registry is noticed without being told (another thread's, or by rule).
 POLL_S = 1.0
 
@@ -55,6 +56,7 @@ class BrokerLink:
         self.embedded: EmbeddedBroker | None = None
         self.points: BrokerUrl | None = None
         self.alarms: BrokerUrl | None = None
+        self.desk: BrokerUrl | None = None
         self._thread: threading.Thread | None = None
 
     def open(self) -> None:
@@ -74,8 +76,10 @@ class BrokerLink:
             else:
                 _log.warning("the broker is anonymous", broker=given.shown)
         # With `use_username_as_clientid`, as our files set it, one user is one session: the alarms have their own.
-        alarms_user = ALARMS_ACCOUNT if given.user == POINTS_ACCOUNT else given.user
-        self.points, self.alarms = given, replace(given, user=alarms_user)
+        ours = given.user == POINTS_ACCOUNT
+        self.points = given
+        self.alarms = replace(given, user=ALARMS_ACCOUNT if ours else given.user)
+        self.desk = replace(given, user=DESK_ACCOUNT if ours else given.user)
         if self._settings.mqtt.files_dir is not None:
             if given.user == POINTS_ACCOUNT and given.password:
                 give_accounts(self._credentials(), given.password)
@@ -96,7 +100,7 @@ class BrokerLink:
         settings = self._settings.broker
         folder = self._rooms.data_dir / BROKER_FOLDER
         credentials = self._credentials()
-        passwords = {name: credentials.renew_account(name).password for name in (POINTS_ACCOUNT, ALARMS_ACCOUNT)}
+        passwords = {name: credentials.renew_account(name).password for name in OWN_ACCOUNTS}
         self._files = BrokerFiles(self._rooms.registry.file, folder / "files")
         self._files.write()
         self.embedded = EmbeddedBroker(
@@ -119,6 +123,7 @@ class BrokerLink:
         where = parse_broker_url(self.embedded.url)
         self.points = replace(where, user=POINTS_ACCOUNT, password=passwords[POINTS_ACCOUNT])
         self.alarms = replace(where, user=ALARMS_ACCOUNT, password=passwords[ALARMS_ACCOUNT])
+        self.desk = replace(where, user=DESK_ACCOUNT, password=passwords[DESK_ACCOUNT])
         # amqtt is told by its keeper, mosquitto by its process id
         self._keep_files(folder / "files", self.embedded.pid_file if self.embedded.program == "mosquitto" else None)
 
@@ -163,7 +168,7 @@ class BrokerLink:
 
 def give_accounts(credentials: Credentials, password: str) -> None:
     """Let the service's accounts sign in with `password`, at a broker that reads our files; nothing when they may."""
-    for name in (POINTS_ACCOUNT, ALARMS_ACCOUNT):
+    for name in OWN_ACCOUNTS:
         if not credentials.verify(name, password):
             credentials.renew_account(name, same_as=Credential(name, password))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from config.settings import read_secret
 from devices.credentials import Credentials
-from lucheng.broker_link import ALARMS_ACCOUNT, POINTS_ACCOUNT, give_accounts
+from lucheng.broker_link import OWN_ACCOUNTS, give_accounts
 from lucheng.rooms import open_rooms
 from model.errors import StoreError
 
@@ -44,7 +44,7 @@ def service_password(data_dir: Path, settings: Settings, folder: Path) -> Path:
     password = read_secret(path)
     with open_rooms(data_dir, settings, write=not (data_dir / "registry.db").exists()) as rooms:
         credentials = Credentials(rooms.registry.file, iterations=settings.devices.password_iterations)
-        known = credentials.verify(POINTS_ACCOUNT, password) and credentials.verify(ALARMS_ACCOUNT, password)
+        known = all(credentials.verify(account, password) for account in OWN_ACCOUNTS)
     if not known:
         with open_rooms(data_dir, settings, write=True) as rooms:
             credentials = Credentials(rooms.registry.file, iterations=settings.devices.password_iterations)

@@ -31,6 +31,7 @@ import numpy as np
 from console.client import RemoteClient
 from ingest.files import FileReader, guess_format, open_file
 from lucheng.broker import EmbeddedBroker
+from lucheng.demo_story import Incidents, Story
 from lucheng.demo_view import Picture, View
 from lucheng.rooms import BROKER_FOLDER, SOCKET_FILE
 from model.clock import Clock, SystemClock
@@ -53,7 +54,8 @@ TRACK_WINDOW_MS = 2 * 3_600_000
 #: The demo's devices report often, so that there is something to see, and bring some past along.
 TAXI_INTERVAL_S = 2.0
 BIKE_INTERVAL_S = 10.0
-PRESSES_PER_DAY = 200.0
+#: Nobody presses by chance: the story does.
+PRESSES_PER_DAY = 0.0
 FILE_SPEED = 60.0
 PAST_MS = 15 * 60_000
 PAST_STEP_MS = 60_000
@@ -121,9 +123,13 @@ def run(options: DemoOptions, settings: Settings, *, clock: Clock | None = None)
         stack.enter_context(broker)
         client = stack.enter_context(_service(data_dir, options.config, broker.url, clock, stop))
         view = stack.enter_context(View(settings.demo.refresh_ms, live=not options.as_json, program=broker.program))
-        player = _start_player(options, settings, broker.url, clock, stop)
-        last = _show(options, client, view, player, clock, stop)
+        incidents = Incidents(clock)
+        player = _start_player(options, settings, broker.url, clock, stop, incidents)
+        story = None if options.data_file is not None else Story(client, incidents, clock, player.stop)
+        last = _show(options, client, view, player, clock, stop, story)
         player.stop.set()
+        if story is not None:
+            story.join(DRAIN_TIMEOUT_S)
         player.thread.join(timeout=DRAIN_TIMEOUT_S)
         last = _drained(client, clock, last, player.points)
         view.show(last)
@@ -197,7 +203,12 @@ def _wait_ready(
 
 
 def _start_player(
-    options: DemoOptions, settings: Settings, broker_url: str, clock: Clock, stop: threading.Event
+    options: DemoOptions,
+    settings: Settings,
+    broker_url: str,
+    clock: Clock,
+    stop: threading.Event,
+    incidents: Incidents,
 ) -> _Player:
     player = _Player(threading.Thread(), threading.Event())
 
@@ -209,7 +220,7 @@ def _start_player(
                     with _opened(options.data_file, options, settings, clock) as reader:
                         player.points = play(reader, publisher, clock=clock, speed=speed, stop=player.stop).points
                 else:
-                    player.points = _drive(publisher, settings, options, clock, player.stop)
+                    player.points = _drive(publisher, settings, options, clock, player.stop, incidents)
         except LuchengError as error:
             player.failure.append(error)
             stop.set()
@@ -229,7 +240,14 @@ def _opened(path: Path, options: DemoOptions, settings: Settings, clock: Clock) 
     return open_file(path, name, time_zone=settings.city.time_zone, date=day, clock=clock)
 
 
-def _drive(publisher: Publisher, settings: Settings, options: DemoOptions, clock: Clock, stop: threading.Event) -> int:
+def _drive(
+    publisher: Publisher,
+    settings: Settings,
+    options: DemoOptions,
+    clock: Clock,
+    stop: threading.Event,
+    incidents: Incidents,
+) -> int:
     """The city's last minutes at once, as devices that come back from a dead zone send them; then live. Points sent."""
     demo = settings.demo
     city = City(
@@ -249,12 +267,26 @@ def _drive(publisher: Publisher, settings: Settings, options: DemoOptions, clock
         past = city.step(city.now_ms + PAST_STEP_MS)
         past.flags = past.flags | np.uint16(Flag.BUFFERED)
         send_points(publisher, city, past, PAST_POINTS_PER_MESSAGE, driven, stop)
-    live = run_city(publisher, city, clock=clock, seconds=float("inf"), speed=options.speed or 1.0, stop=stop)
+    live = run_city(
+        publisher,
+        city,
+        clock=clock,
+        seconds=float("inf"),
+        speed=options.speed or 1.0,
+        stop=stop,
+        progress=lambda _driven: incidents.play(city),
+    )
     return driven.points + live.points
 
 
 def _show(
-    options: DemoOptions, client: RemoteClient, view: View, player: _Player, clock: Clock, stop: threading.Event
+    options: DemoOptions,
+    client: RemoteClient,
+    view: View,
+    player: _Player,
+    clock: Clock,
+    stop: threading.Event,
+    story: Story | None,
 ) -> Picture:
     """Refresh the picture until the time is over, the file is played, or Ctrl-C."""
     started_s = clock.monotonic_s()
@@ -265,6 +297,8 @@ def _show(
         if options.seconds is not None and passed_s >= options.seconds:
             break
         picture = _look(client, clock, picture)
+        if story is not None:
+            _tell(story, picture)
         if clock.monotonic_s() - drawn_s >= TRACK_EVERY_S:
             _draw(client, picture)
             drawn_s = clock.monotonic_s()
@@ -273,13 +307,23 @@ def _show(
     return picture
 
 
+def _tell(story: Story, picture: Picture) -> None:
+    """What became of the alarms; the operator begins his shift when the patrol units have been heard of."""
+    if not story.started and picture.devices_by_kind.get("unit"):
+        story.ready_units()
+        story.start()
+    picture.lines = list(story.lines)
+
+
 def _look(client: RemoteClient, clock: Clock, before: Picture) -> Picture:
     status = client.call("status")
     now_s = clock.monotonic_s()
     picture = Picture(
         counters={key: status[key] for key in ("received", "stored", "duplicate", "quarantined", "in_flight")},
         devices=sum(status["devices"].values()),
-        signals=status["signals"],
+        devices_by_kind=status["devices"],
+        signals=sum(status["signals"].values()),
+        lines=before.lines,
         live=status["live"],
         at_s=now_s,
         track_device=before.track_device,

@@ -23,7 +23,8 @@ from lucheng.cli.texts import text
 from lucheng.plot import braille_track
 
 PLOT_WIDTH_CELLS = 60
-PLOT_HEIGHT_CELLS = 12
+PLOT_HEIGHT_CELLS = 9
+PAGE_WIDTH_CELLS = 92
 
 
 @dataclass(slots=True)
@@ -32,22 +33,25 @@ class Picture:
 
     Attributes:
         counters: received, stored, duplicate, quarantined by reason, in_flight.
-        devices: registered devices.
+        devices: registered devices; devices_by_kind: the same by kind.
         signals: alarms and risen alarm bits kept.
         live: state of the running service by name.
         points_per_s: received since the look before.
         at_s: when, monotonic seconds; 0 for none yet.
         track_device, track: whose newest track, and its (lat, lon) pairs.
+        lines: what became of the alarms, oldest first.
     """
 
     counters: dict[str, Any] = field(default_factory=lambda: {"received": 0, "quarantined": {}})
     devices: int = 0
+    devices_by_kind: dict[str, int] = field(default_factory=dict)
     signals: int = 0
     live: dict[str, float] = field(default_factory=dict)
     points_per_s: float = 0.0
     at_s: float = 0.0
     track_device: str = ""
     track: list[tuple[float, float]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     @property
     def in_flight(self) -> int:
@@ -124,8 +128,14 @@ class View:
             drawn = braille_track(lat, lon, width_cells=PLOT_WIDTH_CELLS, height_cells=PLOT_HEIGHT_CELLS)
             title = text("demo.track", device=picture.track_device, points=len(picture.track))
             parts += [Text(), Text(title, style="cyan"), Text("\n".join(drawn), style="green")]
+        if picture.lines:
+            parts += [Text(), Text(text("demo.alarms"), style="cyan")]
+            parts += [Text(line, style="yellow" if "▲" in line else "", no_wrap=True) for line in picture.lines]
         return Panel(
-            Group(*parts), title=text("demo.title", broker=self._program), subtitle=text("demo.stop"), width=72
+            Group(*parts),
+            title=text("demo.title", broker=self._program),
+            subtitle=text("demo.stop"),
+            width=PAGE_WIDTH_CELLS,
         )
 
     def summary(self, picture: Picture) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 from model.batch_codec import encode
 from model.seams import NewRecord, RecordKind
+from model.status_batch import StatusBatch
 
 if TYPE_CHECKING:
     from ingest.decode.decoder import Decoded, Decoder
@@ -84,6 +85,20 @@ class Inbound:
         if decoded.quarantined:
             rows = sum(item.rows for item in decoded.quarantined)
             arrival.points.append(NewRecord(RecordKind.QUARANTINE, rows, _packer.encode(decoded.quarantined)))
+        # What the broker had kept is old: a heartbeat is one that comes while we listen.
+        statuses = [
+            (
+                one.slot,
+                one.time_ms,
+                one.received_ms,
+                int(one.online),
+                -1 if one.battery_pct is None else one.battery_pct,
+            )
+            for one in decoded.statuses
+            if not one.retained
+        ]
+        if statuses:
+            arrival.points.append(NewRecord(RecordKind.STATUS, 0, StatusBatch.of(statuses).to_bytes()))
         if decoded.signals:
             arrival.alarms.append(NewRecord(RecordKind.ALARM, len(decoded.signals), _packer.encode(decoded.signals)))
 

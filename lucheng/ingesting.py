@@ -20,6 +20,7 @@ import msgspec
 from ingest.files import FileBatch, open_file
 from lucheng.runner import JobTally, Runner
 from lucheng.steps import FILE_JOB_BYTES
+from model.batch import PointBatch
 from model.batch_codec import encode
 from model.codes import Reason
 from model.errors import BadInput, TryAgain
@@ -102,13 +103,19 @@ class ServiceSink:
 
 @dataclass(slots=True)
 class FileTotals:
-    """What became of a file's rows."""
+    """What became of a file's rows, and what they mean.
+
+    `signals` by kind; `trips` and `stops` in what was stored, None for a file too large to keep in memory.
+    """
 
     received: int = 0
     stored: int = 0
     duplicate: int = 0
     quarantined: dict[Reason, int] = field(default_factory=dict)
     devices: int = 0
+    signals: dict[str, int] = field(default_factory=dict)
+    trips: int | None = None
+    stops: int | None = None
     seconds: float = 0.0
 
     @property
@@ -125,6 +132,9 @@ class FileTotals:
             "quarantined": {reason.name.lower(): rows for reason, rows in sorted(self.quarantined.items())},
             "in_flight": self.in_flight,
             "devices": self.devices,
+            "signals": dict(sorted(self.signals.items())),
+            "trips": self.trips,
+            "stops": self.stops,
             "seconds": round(self.seconds, 3),
         }
 
@@ -193,6 +203,9 @@ def ingest_file(
     for reason, rows in tally.quarantined.items():
         totals.quarantined[reason] = totals.quarantined.get(reason, 0) + rows
     totals.devices = len(devices)
+    totals.signals = dict(tally.signals)
+    if tally.whole:
+        totals.trips, totals.stops = count_trips(PointBatch.concat(tally.points))
     totals.seconds = clock.monotonic_s() - started_s
     if broken is not None:
         raise BadFile(broken, totals) from broken

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lucheng.app import pipeline
 from lucheng.ingesting import DirectSink, FileTotals, Progress, ingest_file
-from lucheng.limits import clean_limits, runner_limits
+from lucheng.limits import clean_limits, rule_limits, runner_limits
 from lucheng.rooms import Rooms, open_rooms, operating_system_user
 from lucheng.runner import Runner
 from lucheng.steps import Steps
@@ -25,7 +25,16 @@ def offline_runner(rooms: Rooms) -> Runner:
         rooms.registry.refresh(directory)
         return directory.ids
 
-    steps = Steps(clean_limits(rooms.settings), rooms.series, rooms.signals, device_ids, rooms.clock)
+    steps = Steps(
+        clean_limits(rooms.settings),
+        rooms.series,
+        rooms.desk,
+        device_ids,
+        rooms.clock,
+        rules=rule_limits(rooms.settings),
+        load_fences=rooms.fences.load,
+        kinds=lambda: directory.kind_of_slot,
+    )
     runner = Runner(
         pipeline(steps),
         steps,

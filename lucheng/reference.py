@@ -14,7 +14,7 @@ from pathlib import Path
 
 import model.errors
 from analytics.decisions import DECISIONS, VERDICT_ZH
-from analytics.rules.table import EVERY_RULE, RULES
+from analytics.rules.table import EVERY_RULE, RULES, TRIPS
 from config.sections import Settings, section_types
 from config.settings import bounds_text, env_name, example
 from config.toml_lines import toml_value
@@ -135,6 +135,8 @@ def rules_page() -> str:
     )
     users = {name: [entry.name for entry in RULES if name in entry.parameters] for name in section.model_fields}
     users |= {name: ["all"] for name in EVERY_RULE}
+    for name in TRIPS:
+        users[name].append("trips")
     limits = []
     for name, field in section.model_fields.items():
         extra = field.json_schema_extra

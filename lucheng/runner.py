@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from lucheng.logs import logger
 from lucheng.steps import FILE_JOB_BYTES, Stage, Steps, Work
 from lucheng.wall_guard import WallGuard
+from model.batch import PointBatch
 from model.codes import Reason
 from model.errors import Corrupt, LuchengError, StoreError
 from model.seams import LogRecord, RecordKind
@@ -31,12 +32,18 @@ DEFAULT_MAX_READ_BYTES = 8 << 20
 DEFAULT_MAX_STEP_ROWS = 32_768
 DEFAULT_SNAPSHOT_EVERY_ROWS = 5_000_000
 DEFAULT_SNAPSHOT_EVERY_S = 60.0
+#: Ticks, statuses and facts alone are snapshotted more seldom: an hour of a city at rest.
+DEFAULT_SNAPSHOT_EVERY_QUIET_RECORDS = 3_600
 DEFAULT_SEAL_DELAY_S = 600
 DEFAULT_RETENTION_DAYS = 90
 DEFAULT_HOUSEKEEPING_EVERY_S = 5.0
 #: Rows sealed between two runs: about a tenth of a second.
 DEFAULT_SEAL_STEP_ROWS = 262_144
+#: Points of one file that are kept for its trips and stops (about 90 bytes each).
+DEFAULT_MAX_JOB_POINTS = 5_000_000
 _IDLE_WAIT_S = 0.2
+_ALONE = (RecordKind.FILE_POINTS, RecordKind.FACT)
+_ENDS = (*_ALONE, RecordKind.TICK)
 _HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
 
@@ -50,11 +57,25 @@ class JobTally:
         self.stored = 0
         self.duplicate = 0
         self.quarantined: dict[Reason, int] = {}
+        self.signals: dict[str, int] = {}
+        self.points: list[PointBatch] = []
+        self.points_kept = 0
+        #: Whether `points` are all that were stored: a job too large for it keeps none.
+        self.whole = True
 
     @property
     def rows(self) -> int:
         """Rows accounted for."""
         return self.stored + self.duplicate + sum(self.quarantined.values())
+
+    def keep(self, points: PointBatch) -> None:
+        """Keep what was stored, for trips and stops at the end, as long as there is room."""
+        self.points_kept += len(points)
+        self.whole = self.whole and self.points_kept <= DEFAULT_MAX_JOB_POINTS
+        if self.whole:
+            self.points.append(points)
+        else:
+            self.points.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +137,7 @@ class Runner:
         self._on_retained = on_retained
         self._limits = limits or RunnerLimits()
         self._rows_since_snapshot = 0
+        self._quiet_since_snapshot = 0
         self._snapshot_at_s = clock.monotonic_s()
         self._housekeeping_at_s = clock.monotonic_s()
         self._retained_day = -1
@@ -169,7 +191,7 @@ class Runner:
                 work = Work(group, group[-1].position, keep=False)
                 self._run(work)
                 replayed += len(work.batch)
-                self._rows_since_snapshot += sum(record.rows for record in group)
+                self._note_group(group)
             position = records[-1].position
         if not whole:
             self._steps.analysis.state.seed(*self._series.newest_keys())
@@ -245,7 +267,7 @@ class Runner:
             work = Work(group, group[-1].position)
             self._run(work)
             self._count_job(work)
-            self._advance(work.position, sum(record.rows for record in group))
+            self._advance(work.position, self._note_group(group))
             if len(work.batch):
                 self.lag_ms = max(0, self._clock.now_ms() - int(work.batch.received_ms[-1]))
         return True
@@ -254,15 +276,14 @@ class Runner:
         return self._log.read(after, max_records=self._limits.max_read_records, max_bytes=self._limits.max_read_bytes)
 
     def _groups(self, records: list[LogRecord]) -> list[list[LogRecord]]:
-        """Split into steps: a file's records alone, others together up to `max_step_rows`."""
+        """Split into steps: a file's records and facts alone, a tick ends one, others together up to `max_step_rows`."""
         groups: list[list[LogRecord]] = []
         rows = 0
         for record in records:
-            alone = record.kind is RecordKind.FILE_POINTS
             if (
                 not groups
-                or alone
-                or groups[-1][-1].kind is RecordKind.FILE_POINTS
+                or record.kind in _ALONE
+                or groups[-1][-1].kind in _ENDS
                 or rows + record.rows > self._limits.max_step_rows
             ):
                 groups.append([])
@@ -283,6 +304,7 @@ class Runner:
         _log.error("log record damaged", position=error.position, rows=rows, mend=error.mend)
         work = Work([], error.position, counted={Reason.LOG_CORRUPT: rows})
         self._run(work)
+        self._rows_since_snapshot += rows
         self._advance(error.position, rows)
 
     def _count_job(self, work: Work) -> None:
@@ -294,6 +316,9 @@ class Runner:
             return
         tally.stored += len(work.outcome.points)
         tally.duplicate += work.outcome.duplicate
+        for signal in work.signals:
+            tally.signals[signal.kind] = tally.signals.get(signal.kind, 0) + 1
+        tally.keep(work.outcome.points)
         for reason, rows in work.result.rejected:
             tally.quarantined[reason] = tally.quarantined.get(reason, 0) + len(rows)
 
@@ -301,9 +326,17 @@ class Runner:
         """Rows that are in the log and not accounted for yet."""
         return self._log.received_rows() - self._accounted
 
-    def _advance(self, position: int, rows: int) -> None:
-        # All rows count, not points alone: a flood that is all quarantined must be trimmed from the log too.
+    def _note_group(self, group: list[LogRecord]) -> int:
+        """Count what the next snapshot will cover; the group's rows.
+
+        All rows count, not points alone: a flood that is all quarantined must be trimmed from the log too.
+        """
+        rows = sum(record.rows for record in group)
         self._rows_since_snapshot += rows
+        self._quiet_since_snapshot += sum(not record.rows for record in group)
+        return rows
+
+    def _advance(self, position: int, rows: int) -> None:
         self._accounted += rows
         with self._moved:
             self.position = position
@@ -314,8 +347,10 @@ class Runner:
     def keep_house(self) -> None:
         """Snapshot, seal, retain and trim when they are due; a long seal goes step by step between runs."""
         now_s = self._clock.monotonic_s()
-        due = self._rows_since_snapshot >= self._limits.snapshot_every_rows or (
-            self._rows_since_snapshot and now_s - self._snapshot_at_s >= self._limits.snapshot_every_s
+        due = (
+            self._rows_since_snapshot >= self._limits.snapshot_every_rows
+            or self._quiet_since_snapshot >= DEFAULT_SNAPSHOT_EVERY_QUIET_RECORDS
+            or (self._rows_since_snapshot and now_s - self._snapshot_at_s >= self._limits.snapshot_every_s)
         )
         if due:
             self.snapshot()
@@ -336,11 +371,11 @@ class Runner:
 
     def snapshot(self) -> None:
         """Keep the state with its position, and let the log go up to what is safe on disk."""
-        if not self._rows_since_snapshot:
+        if not self._rows_since_snapshot and not self._quiet_since_snapshot:
             return
         self._series.put_snapshot(SNAPSHOT, self.position, self._steps.save())
         safe = self._series.make_durable()
         self._log.set_consumed(CONSUMER, min(safe, self.position))
         self._log.trim()
-        self._rows_since_snapshot = 0
+        self._rows_since_snapshot = self._quiet_since_snapshot = 0
         self._snapshot_at_s = self._clock.monotonic_s()

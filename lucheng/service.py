@@ -28,17 +28,21 @@ from sdnotify import SystemdNotifier
 from console.api import make_app
 from console.server import ApiServer
 from ingest.decode.decoder import Decoder
+from ingest.decode.topics import ALARM_TOPICS, POINT_TOPICS
 from ingest.mqtt.connection import MqttSource
+from ingest.mqtt.down import DownLink
 from ingest.mqtt.messages import Messages
 from lucheng.alarm_path import AlarmPath
 from lucheng.app import inbound, pipeline
 from lucheng.broker_link import BrokerLink
 from lucheng.clock_watch import ClockWatch
+from lucheng.desk_duty import DeskDuty
 from lucheng.inbound import Inbound
 from lucheng.ingesting import ServiceSink, ingest_file
-from lucheng.limits import clean_limits, decoder_limits, mqtt_limits, runner_limits
+from lucheng.limits import clean_limits, decoder_limits, mqtt_limits, rule_limits, runner_limits
 from lucheng.logs import configure
 from lucheng.operating import operations_of
+from lucheng.pulse import Pulse
 from lucheng.rooms import open_rooms, operating_system_user
 from lucheng.runner import Runner
 from lucheng.steps import Steps
@@ -54,9 +58,6 @@ REGISTRY_POLL_S = 1.0
 #: Threads share one interpreter: a shorter turn keeps alarms from waiting behind a long batch.
 SWITCH_INTERVAL_S = 0.001
 COLLECT_AFTER_ALLOCATIONS = 100_000
-#: What is taken in. `status` joins when a rule reads it: the broker keeps the last one of every device.
-POINT_TOPICS = ("lucheng/v1/+/+/up/point", "lucheng/v1/gateway/+/up/records")
-ALARM_TOPICS = ("lucheng/v1/+/+/up/alarm",)
 SOURCE_COUNTERS = ("received", "acknowledged", "unacked_messages", "connects", "failures", "sessions_lost", "malformed")
 
 _log = structlog.get_logger(__name__)
@@ -79,6 +80,8 @@ class Service:
         self._data_dir = data_dir
         self._stack = ExitStack()
         self._started_s = self.clock.monotonic_s()
+        self._places: dict[int, tuple[float, float] | None] = {}
+        self._places_version = -1
 
     # -- start --------------------------------------------------------------------------------
 
@@ -101,6 +104,7 @@ class Service:
         self._stack.callback(self.link.close)
         self.link.open()
         self._open_sources()
+        self._open_duty()
         self._open_api()
         follower = threading.Thread(target=self._follow_registry, name="registry", daemon=True)
         follower.start()
@@ -137,7 +141,17 @@ class Service:
     def _open_pipeline(self) -> None:
         settings, rooms = self.settings, self.rooms
         limits = clean_limits(settings)
-        self.steps = steps = Steps(limits, rooms.series, rooms.signals, lambda: self.directory.ids, self.clock)
+        self.steps = steps = Steps(
+            limits,
+            rooms.series,
+            rooms.desk,
+            lambda: self.directory.ids,
+            self.clock,
+            rules=rule_limits(settings),
+            load_fences=rooms.fences.load,
+            kinds=lambda: self.directory.kind_of_slot,
+            disabled=lambda: np.flatnonzero(~self.directory.enabled),
+        )
         self.clocks = ClockWatch(steps.analysis, lambda: self.directory.ids)
         self.runner = Runner(
             pipeline(steps),
@@ -154,12 +168,28 @@ class Service:
         self.alarm_path = AlarmPath(
             rooms.alarms_log,
             self.alarms,
-            rooms.signals,
+            rooms.desk,
             on_fatal=self.fail,
             late_ms=limits.late_alarm_ms,
         )
+        self.pulse = Pulse(self.points, self.clock, self._listening)
+        self.pulse.catch_up(rooms, steps.facts, self.directory.slot)
         self.runner.start()
         self.alarm_path.start()
+
+    def _open_duty(self) -> None:
+        assert self.link.desk is not None
+        mqtt = self.settings.mqtt
+        self.down = DownLink(self.link.desk, f"{mqtt.client_id}-desk", ca_file=mqtt.ca_file)
+        self.down.start()
+        self._stack.callback(self.down.stop)
+        self.duty = DeskDuty(self.rooms.desk, self.rooms.audit, self.down, self.clock, on_fatal=self.fail)
+        self.duty.start()
+        self.pulse.start()
+        self._stack.callback(self.pulse.stop)
+
+    def _listening(self) -> bool:
+        return all(source.state.subscribed for source in self.sources.values())
 
     def _open_sources(self) -> None:
         assert self.link.points is not None
@@ -200,10 +230,22 @@ class Service:
             unknown=settings.devices.unknown,
             register=self._register if settings.devices.unknown == "register" else None,
             limits=decoder_limits(settings),
+            place_of=self._place_of,
         )
         way = Inbound(decoder, self.points, self.alarms, self.clock)
         way.use(inbound(way))
         return way.on_batch
+
+    def _place_of(self, slot: int) -> tuple[float, float] | None:
+        """The fixed place of a tag reader; asked once per version of the registry."""
+        if self._places_version != self.directory.version:
+            self._places_version = self.directory.version
+            self._places = {}
+        if slot not in self._places:
+            device = self.rooms.registry.get(self.directory.ids[slot])
+            placed = device.lat is not None and device.lon is not None
+            self._places[slot] = (float(device.lat or 0.0), float(device.lon or 0.0)) if placed else None
+        return self._places[slot]
 
     def _open_api(self) -> None:
         operations = operations_of(
@@ -212,6 +254,8 @@ class Service:
             ingest=self._ingest,
             live=self.live_values,
             directory=self.directory,
+            on_fact=self.pulse.fact,
+            on_fence_change=self.pulse.fences,
         )
         api = self.settings.api
         app = make_app(operations, max_body_bytes=api.max_body_bytes, request_timeout_s=api.request_timeout_s)
@@ -312,9 +356,11 @@ class Service:
             threading.Thread(target=source.stop, daemon=True).start()
         for source in self.sources.values():
             source.stop()
+        self.pulse.stop()
         self.points.close(timeout_s=DRAIN_S)
         self.alarms.close(timeout_s=DRAIN_S)
         self.alarm_path.stop(drain_s=DRAIN_S)
+        self.duty.stop(drain_s=DRAIN_S)
         if not self.runner.stop(drain_s=DRAIN_S):
             _log.warning("stopped before everything was stored; the next start goes on from there")
 

@@ -8,32 +8,47 @@ signal.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
+from analytics.meaning.engine import Meaning
+from analytics.meaning.events import Events
+from analytics.meaning.limits import RuleLimits
 from analytics.pipeline import Analysis
 from analytics.state import State
 from analytics.step import Step
+from lucheng.facts import Facts
+from lucheng.raising import Raising
 from model.batch import COLUMNS, PointBatch
 from model.batch_codec import decode
-from model.codes import ALARM_BY_BIT, Flag, Reason, alarm_names
+from model.codes import Flag, Reason, alarm_names
+from model.errors import Corrupt
+from model.fence import FenceSet
 from model.quarantine import Quarantined
 from model.seams import LogRecord, Outcome, RecordKind
-from model.signal import Signal, signal_id
+from model.signal import Clear, Signal
+from model.status_batch import StatusBatch, Tick
 
 if TYPE_CHECKING:
     from analytics.limits import CleanLimits
     from analytics.pipeline import Result
     from model.clock import Clock
-    from model.seams import SeriesStore, SignalStore
+    from model.desk import Desk
+    from model.seams import SeriesStore
 
 #: Rejected rows kept one by one in one step and reason; the rest of a flood is counted only.
 DEFAULT_MAX_REJECTED_ROWS_KEPT = 200
 FILE_JOB_BYTES = 16
+#: Under this name the desk keeps how far the pipeline's signals are.
+CONSUMER = "pipeline"
+_SNAPSHOT_MAGIC = b"LCP1"
+_SNAPSHOT = struct.Struct("<4sIII")
 
 _quarantine_decoder = msgspec.msgpack.Decoder(list[Quarantined])
 
@@ -55,10 +70,13 @@ class Work:
         position: up to which position this work accounts.
         batch: their points, rows in log order.
         starts, positions: first row and log position of each POINTS record in `batch`.
+        statuses, status_starts, status_positions: the same of statuses; None where there are none.
+        tick: the second that ended this work, or None.
         quarantined: what was quarantined before the log, and what the stages add.
         counted: rows by reason that are counted only.
         step, result: what the analytics are at.
-        signals: raised by this work.
+        events: what the rules found.
+        signals, clears: made of it.
         keep: False while a restart replays records for their state alone.
     """
 
@@ -68,11 +86,17 @@ class Work:
     batch: PointBatch = field(default_factory=PointBatch.empty)
     starts: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
+    statuses: StatusBatch | None = None
+    status_starts: list[int] = field(default_factory=list)
+    status_positions: list[int] = field(default_factory=list)
+    tick: Tick | None = None
     quarantined: list[Quarantined] = field(default_factory=list)
     counted: dict[Reason, int] = field(default_factory=dict)
     step: Step | None = None
     result: Result | None = None
+    events: Events = field(default_factory=Events)
     signals: list[Signal] = field(default_factory=list)
+    clears: list[Clear] = field(default_factory=list)
     outcome: Outcome | None = None
 
 
@@ -82,28 +106,44 @@ class Steps:
     Args:
         limits: thresholds of the analytics.
         series: where points go.
-        signals: where signals go.
+        desk: where signals go.
         device_ids: the registry's ids by slot, asked for anew at each use.
         clock: for the store time.
+        rules: thresholds of the rules.
+        load_fences: a version of the fences; none by default.
+        kinds: kind of each slot, see `Context`, asked for anew at each use.
+        disabled: slots of disabled devices, asked for at each tick.
         max_rejected_rows_kept: see `DEFAULT_MAX_REJECTED_ROWS_KEPT`.
 
     Attributes:
         analysis: the pure analytics with what they remember of each device.
+        meaning: the rules with what they remember.
+        facts: the fences and thefts that the rules go by.
     """
 
     def __init__(
         self,
         limits: CleanLimits,
         series: SeriesStore,
-        signals: SignalStore,
+        desk: Desk,
         device_ids: Callable[[], list[str]],
         clock: Clock,
         *,
+        rules: RuleLimits | None = None,
+        load_fences: Callable[[int], FenceSet] = lambda version: FenceSet(version, ()),
+        kinds: Callable[[], npt.NDArray[np.int8]] = lambda: np.zeros(0, np.int8),
+        disabled: Callable[[], npt.NDArray[np.int64]] = lambda: np.zeros(0, np.int64),
         max_rejected_rows_kept: int = DEFAULT_MAX_REJECTED_ROWS_KEPT,
     ) -> None:
         self.analysis = Analysis(limits, State())
+        self._rules = rules or RuleLimits()
+        self._load_fences = load_fences
+        self._kinds = kinds
+        self._disabled = disabled
+        self.meaning = Meaning(self._rules, limits)
+        self.facts = Facts(self.meaning, load_fences)
         self._series = series
-        self._signals = signals
+        self._desk = desk
         self._device_ids = device_ids
         self._clock = clock
         self._max_rejected_rows_kept = max_rejected_rows_kept
@@ -115,19 +155,48 @@ class Steps:
 
     def save(self) -> bytes:
         """The state as bytes, for a snapshot."""
-        return self.analysis.state.to_bytes()
+        parts = (self.analysis.state.to_bytes(), self.meaning.to_bytes(), self.facts.to_bytes())
+        return _SNAPSHOT.pack(_SNAPSHOT_MAGIC, *map(len, parts)) + b"".join(parts)
 
     def restore(self, blob: bytes) -> None:
-        """Take over a snapshot."""
-        self.analysis.state = State.from_bytes(blob)
+        """Take over a snapshot, also one from before there were rules. Raises Corrupt, and then nothing has changed."""
+        if blob[: len(_SNAPSHOT_MAGIC)] != _SNAPSHOT_MAGIC:
+            self.analysis.state = State.from_bytes(blob)
+            return
+        try:
+            _, *sizes = _SNAPSHOT.unpack_from(blob)
+        except struct.error as error:
+            raise Corrupt("A snapshot that was cut short.", mend="It is made anew from the log.") from error
+        ends = np.cumsum([_SNAPSHOT.size, *sizes]).tolist()
+        if ends[-1] != len(blob):
+            raise Corrupt("A snapshot of the wrong length.", mend="It is made anew from the log.")
+        view = memoryview(blob)
+        state = State.from_bytes(blob[ends[0] : ends[1]])
+        meaning = Meaning(self._rules, self.analysis.limits)
+        facts = Facts(meaning, self._load_fences)
+        meaning.restore(view[ends[1] : ends[2]])
+        facts.restore(view[ends[2] : ends[3]])
+        self.analysis.state, self.meaning, self.facts = state, meaning, facts
 
     def unpack(self, work: Work) -> None:
         """Records to one batch; what was quarantined before the log is taken over as it is."""
         batches: list[PointBatch] = []
+        statuses: list[StatusBatch] = []
         row = 0
         for record in work.records:
             if record.kind is RecordKind.QUARANTINE:
                 work.quarantined += _quarantine_decoder.decode(record.payload)
+                continue
+            if record.kind is RecordKind.STATUS:
+                work.status_starts.append(sum(map(len, statuses)))
+                work.status_positions.append(record.position)
+                statuses.append(StatusBatch.from_bytes(record.payload))
+                continue
+            if record.kind is RecordKind.TICK:
+                work.tick = Tick.from_bytes(record.payload)
+                continue
+            if record.kind is RecordKind.FACT:
+                self.facts.apply(record.payload)
                 continue
             view = memoryview(record.payload)
             batch = decode(view[FILE_JOB_BYTES:] if record.kind is RecordKind.FILE_POINTS else view)
@@ -136,6 +205,7 @@ class Steps:
             work.positions.append(record.position)
             row += len(batch)
         work.batch = PointBatch.concat(batches)
+        work.statuses = StatusBatch.concat(statuses) if statuses else None
         if len(work.batch):
             work.step = Step.of(work.batch)
 
@@ -146,45 +216,30 @@ class Steps:
         known = self._series.contains(self.analysis.asked(work.step)) if len(work.step.unsure) else None
         work.result = self.analysis.finish(work.step, known)
 
+    def rules(self, work: Work) -> None:
+        """Run every rule over points, statuses and tick; moves what they remember, also while a restart replays."""
+        self.meaning.context.kind_of_slot = self._kinds()
+        if work.tick is not None:
+            self.meaning.context.disabled = self._disabled()
+        work.events = self.meaning.run(work.step, work.statuses, work.tick)
+
     def signal(self, work: Work) -> None:
-        """Make signals of the alarm bits that rose and keep them; their ids are the same on every replay."""
-        if work.result is None or not len(work.result.risen):
+        """Make signals of what rose and clears of what fell, and hand them to the desk; ids are the same on every replay."""
+        if not work.keep:
             return
-        risen = work.result.risen
-        starts = np.asarray(work.starts)
-        record_of_row = np.searchsorted(starts, risen.row, side="right") - 1
-        ids = self._device_ids()
-        batch = work.batch
-        for row, bit, late, placed, time_ms, record in zip(
-            risen.row.tolist(),
-            risen.bit.tolist(),
-            risen.late.tolist(),
-            risen.placed.tolist(),
-            risen.time_ms.tolist(),
-            record_of_row.tolist(),
-            strict=True,
-        ):
-            kind = ALARM_BY_BIT.get(bit)
-            if kind is None:
-                continue
-            position = work.positions[record]
-            work.signals.append(
-                Signal(
-                    id=signal_id(position, row - work.starts[record], f"bit:{kind.name}"),
-                    device=ids[int(batch.slot[row])],
-                    kind=kind.name,
-                    source="bit",
-                    time_ms=time_ms,
-                    received_ms=int(batch.received_ms[row]),
-                    lat=round(float(batch.lat[row]), 6) if placed else None,
-                    lon=round(float(batch.lon[row]), 6) if placed else None,
-                    severity=kind.severity,
-                    late=late,
-                    note="",
-                    log_position=position,
-                )
-            )
-        self._signals.add(work.signals)
+        raising = Raising(work, self._device_ids(), self.meaning, self.facts.fence_id)
+        if work.result is not None and len(work.result.risen):
+            work.signals += raising.of_bits(work.result.risen)
+        if work.step is not None and work.step.fallen is not None:
+            work.clears += raising.of_fallen(work.step.fallen)
+        for part in work.events.parts:
+            for made in raising.of_rules(part):
+                if isinstance(made, Signal):
+                    work.signals.append(made)
+                else:
+                    work.clears.append(made)
+        if work.signals or work.clears:
+            self._desk.take(work.signals, clears=work.clears, consumer=CONSUMER, position=work.position)
 
     def store(self, work: Work) -> None:
         """One commit for points, counters, quarantine and position."""
@@ -200,7 +255,9 @@ class Steps:
             self._quarantine_rejected(work, work.result)
             work.outcome.points = work.result.points
             work.outcome.duplicate = work.result.duplicate
-            work.outcome.gauges = work.result.gauges
+            work.outcome.gauges = dict(work.result.gauges)
+        for gauge, number in work.events.gauges.items():
+            work.outcome.gauges[gauge] = work.outcome.gauges.get(gauge, 0) + number
         self._series.commit(work.outcome, stored_ms=self._clock.now_ms())
         self._note_heard(work.batch)
 

@@ -8,6 +8,7 @@ signals and the alarms they raise.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,9 @@ class Signals:
     ) -> None:
         self._audit = audit
         self._book = Book(path, clock=clock, limits=limits or DeskLimits(), read_only=read_only)
+        self._counting = threading.Lock()
+        self._counts: dict[str, int] = {}
+        self._counted = 0
 
     def add(self, signals: Sequence[Signal], *, consumer: str = "", position: int = 0) -> int:
         """Keep those whose id is new, durably; return how many were new.
@@ -91,6 +95,17 @@ class Signals:
     def count(self) -> int:
         """How many signals are kept."""
         return int(self._book.rows("SELECT count(*) FROM signals")[0][0])
+
+    def counts(self) -> dict[str, int]:
+        """How many signals of each kind are kept. Cheap: only those that are new since the last call are counted."""
+        with self._counting:
+            found = self._book.rows(
+                "SELECT kind, count(*), max(number) FROM signals WHERE number > ? GROUP BY kind", (self._counted,)
+            )
+            for kind, count, newest in found:
+                self._counts[kind] = self._counts.get(kind, 0) + int(count)
+                self._counted = max(self._counted, int(newest))
+            return dict(sorted(self._counts.items()))
 
     def list(
         self,

@@ -226,7 +226,7 @@ def test_the_status_balances(house: House) -> None:
         "quarantined": {"not_json": 3},
         "in_flight": 0,
     }
-    assert (found["devices"], found["signals"], found["live"]) == ({"taxi": 1}, 1, {"up": 1.0})
+    assert (found["devices"], found["signals"], found["live"]) == ({"taxi": 1}, {"sos": 1}, {"up": 1.0})
 
 
 def test_store_check_is_clean_and_then_names_the_damage(house: House) -> None:

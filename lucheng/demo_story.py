@@ -1,0 +1,227 @@
+"""The demo's people: who presses, steals and speeds, and the operator who takes each alarm through its life.
+
+Purpose: every alarm shown is a real one, raised by the service's own rules from what the simulated devices sent through the
+broker; this module only plays the people: it has the city do the deed, reports the theft as the owner would, and works on
+the alarms through the same API as `lucheng alarm`. Invariants: one thread reads the feed and acts when a step is due; what
+it could not do is a line on the screen, never the end of the demo.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lucheng.cli.texts import text
+from model.errors import LuchengError
+
+if TYPE_CHECKING:
+    from console.client import RemoteClient
+    from model.clock import Clock
+    from simulator.city import City
+
+#: Seconds of the demo at which each deed is done.
+PRESS_AT_S, SPEED_AT_S, STEAL_AT_S = 4.0, 6.0, 8.0
+#: The owner finds the bike gone this long after the theft.
+REPORT_AFTER_S = 20.0
+#: From the alarm to each step of its life, seconds.
+LIFE_S: tuple[tuple[str, float], ...] = (
+    ("ack", 2.0),
+    ("dispatch", 4.0),
+    ("arrive", 9.0),
+    ("resolve", 12.0),
+    ("close", 14.0),
+)
+#: Alarms of these kinds are worked on; a unit is sent to the first two.
+WORKED_KINDS = ("one_key", "moved_while_armed", "overspeed", "stolen_seen")
+SENT_KINDS = ("one_key", "moved_while_armed", "stolen_seen")
+MAX_WORKED_ALARMS = 12
+MAX_LINES = 14
+SHAPES = {1: "▲1", 2: "◆2", 3: "●3"}
+_POLL_S = 0.2
+_SHOWN_ACTIONS = ("escalate", "breach")
+
+
+@dataclass(order=True, slots=True)
+class _Due:
+    """A step of one alarm, due at a monotonic time."""
+
+    at_s: float
+    alarm: str
+    step: str
+
+
+class Incidents:
+    """Does the deeds in the city, from the thread that drives it.
+
+    Args:
+        clock: measures.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began_s: float | None = None
+        self._left: list[tuple[float, Callable[[City], str], str]] = [
+            (PRESS_AT_S, lambda city: city.press_button(), "button"),
+            (SPEED_AT_S, lambda city: city.speed_taxi(), "taxi"),
+            (STEAL_AT_S, lambda city: city.steal_bike(), "bike"),
+        ]
+        self.done: dict[str, str] = {}
+
+    def play(self, city: City) -> None:
+        """Do what is due; called after every step of the city."""
+        now_s = self._clock.monotonic_s()
+        self._began_s = now_s if self._began_s is None else self._began_s
+        while self._left and now_s - self._began_s >= self._left[0][0]:
+            _, deed, name = self._left.pop(0)
+            self.done[name] = deed(city)
+
+
+class Story:
+    """The operator and the owner, on a thread of their own.
+
+    Args:
+        client: the service's API.
+        incidents: what was done in the city.
+        clock: paces.
+        stop: ends it.
+    """
+
+    def __init__(self, client: RemoteClient, incidents: Incidents, clock: Clock, stop: threading.Event) -> None:
+        self._client = client
+        self._incidents = incidents
+        self._clock = clock
+        self._stop = stop
+        self._due: list[_Due] = []
+        self._seen: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._reported = False
+        self._stolen_at_s = 0.0
+        self.lines: deque[str] = deque(maxlen=MAX_LINES)
+        self.closed = 0
+        self.started = False
+        self._feed = threading.Thread(target=self._watch, name="demo-feed", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="demo-desk", daemon=True)
+
+    def start(self) -> None:
+        """Begin; ends with `stop`."""
+        self.started = True
+        self._feed.start()
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until the operator has stopped."""
+        if self.started:
+            self._thread.join(timeout_s)
+
+    def _watch(self) -> None:
+        after: int | None = None
+        while not self._stop.is_set():
+            try:
+                for event in self._client.watch(after=after, purpose="test", every_line=True):
+                    if self._stop.is_set():
+                        return
+                    if "action" in event:
+                        after = event["number"]
+                        self._note(event)
+            except LuchengError:
+                self._stop.wait(_POLL_S)
+
+    def _note(self, event: dict[str, Any]) -> None:
+        alarm = event["alarm"]
+        new = event["action"] == "raise" and alarm["kind"] in WORKED_KINDS and len(self._seen) < MAX_WORKED_ALARMS
+        with self._lock:
+            if new and alarm["alarm"] not in self._seen:
+                self._seen[alarm["alarm"]] = alarm["kind"]
+                now_s = self._clock.monotonic_s()
+                for step, after_s in LIFE_S:
+                    if alarm["kind"] in SENT_KINDS or step not in {"dispatch", "arrive"}:
+                        heapq.heappush(self._due, _Due(now_s + after_s, alarm["alarm"], step))
+            if alarm["alarm"] in self._seen or event["action"] in _SHOWN_ACTIONS:
+                self.lines.append(line_of(event))
+        if new:
+            self._call("alarm_shown", alarms=[alarm["alarm"]])
+
+    def _work(self) -> None:
+        while not self._stop.wait(_POLL_S):
+            self._report_theft()
+            with self._lock:
+                ready = bool(self._due) and self._due[0].at_s <= self._clock.monotonic_s()
+                due = heapq.heappop(self._due) if ready else None
+            if due is not None:
+                self._do(due)
+
+    def _report_theft(self) -> None:
+        bike = self._incidents.done.get("bike", "")
+        if not bike or self._reported:
+            return
+        now_s = self._clock.monotonic_s()
+        self._stolen_at_s = self._stolen_at_s or now_s
+        if now_s - self._stolen_at_s >= REPORT_AFTER_S:
+            self._reported = True
+            self._call("ebike_report", device=bike, owner_ref="demo-1", note=text("demo.theft"))
+
+    def _do(self, due: _Due) -> None:
+        if due.step == "ack":
+            self._call("alarm_ack", alarm=due.alarm)
+        elif due.step == "dispatch":
+            units = self._call("unit_list", state="free") or []
+            if units:
+                self._call("alarm_dispatch", alarm=due.alarm, unit=self._nearest(due.alarm, units), eta_minutes=3)
+        elif due.step == "arrive":
+            self._call("alarm_arrive", alarm=due.alarm)
+        elif due.step == "resolve":
+            self._call("alarm_resolve", alarm=due.alarm, outcome="test", reason=text("demo.resolved"))
+        elif self._call("alarm_close", alarm=due.alarm, reason=text("demo.resolved")) is not None:
+            self.closed += 1
+
+    def _nearest(self, alarm: str, units: list[dict[str, Any]]) -> str:
+        """The first of the alarm's nearest free units, else any free one."""
+        shown = self._call("alarm_show", alarm=alarm, purpose="test") or {}
+        free = {unit["device"] for unit in units}
+        near = [unit["device"] for unit in (shown.get("context") or {}).get("units", []) if unit["device"] in free]
+        return str(near[0] if near else units[0]["device"])
+
+    def _call(self, operation: str, **arguments: Any) -> Any:
+        try:
+            return self._client.call(operation, **arguments)
+        except LuchengError as error:
+            if error.code not in {"refused", "conflict"}:  # an alarm that never got a unit cannot arrive: no news
+                self.lines.append(f"{operation}: {error.message}"[:68])
+            return None
+
+    def ready_units(self) -> None:
+        """Put the city's patrol units on duty, in turn on the three lines of defence."""
+        for at, unit in enumerate(self._client.call("device_list", kind="unit", limit=50)):
+            self._call("unit_set", unit=unit["device"], level=at % 3 + 1, state="free")
+
+
+def line_of(event: dict[str, Any]) -> str:
+    """One event as a line: time, severity, kind, device, what happened."""
+    alarm = event["alarm"]
+    what = text(f"demo.did.{event['action']}") if event["action"] in DID else event["action"]
+    unit = f" {alarm['unit']}" if event["action"] == "dispatch" else ""
+    clock = ""
+    if event["action"] == "arrive" and alarm["response_ms"] is not None:
+        clock = f" {alarm['response_ms'] / 1000:.0f} s / 300 s"
+    when = (event["time"] or "")[11:19]
+    return f"{when} {SHAPES[alarm['severity']]} {alarm['kind']:<18}{alarm['device']:<16} {what}{unit}{clock}"
+
+
+#: Actions that have words of their own.
+DID = (
+    "raise",
+    "signal",
+    "acknowledge",
+    "dispatch",
+    "arrive",
+    "resolve",
+    "close",
+    "escalate",
+    "breach",
+    "clear",
+    "show",
+)
