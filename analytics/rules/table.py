@@ -45,6 +45,8 @@ class RuleEntry:
 
 #: Parameters that every rule goes by: they say what becomes of what it found.
 EVERY_RULE: tuple[str, ...] = ("late_signal_s",)
+#: Parameters of trips and stops, which raise nothing.
+TRIPS: tuple[str, ...] = ("moving_kmh", "trip_gap_s", "trip_min_s", "stop_min_s")
 
 
 def _told(kind: str, device: str, en: str, zh: str) -> RuleEntry:
