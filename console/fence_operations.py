@@ -68,6 +68,7 @@ class FenceOperations(DeviceOperations):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._fence_store: Fences | None = None
+        self._read_fences: FenceSet | None = None
         self._every_fence: tuple[FenceIndex, frozenset[int]] | None = None
         self._fence_lock = threading.Lock()
 
@@ -151,14 +152,21 @@ class FenceOperations(DeviceOperations):
             self._fence_store = open_fences(self._registry, self._settings, self._clock)
         return self._fence_store
 
+    def _fence_set(self) -> FenceSet:
+        """The newest set, kept until the fences change."""
+        fences = self._fences()
+        kept = self._read_fences
+        if kept is None or kept.version != fences.version():
+            self._read_fences = kept = fences.load()
+        return kept
+
     def _all_fences(self) -> tuple[FenceIndex, frozenset[int]]:
         """An index of all fences, as if each were enabled, and the numbers of those that are not; kept until they change."""
         from analytics.fences.index import FenceIndex  # noqa: PLC0415 shapely costs 0.2 s
 
         with self._fence_lock:
-            fences = self._fences()
-            if self._every_fence is None or self._every_fence[0].set.version != fences.version():
-                found = fences.load()
+            found = self._fence_set()
+            if self._every_fence is None or self._every_fence[0].set.version != found.version:
                 every = tuple(replace(fence, enabled=True) for fence in found.fences)
                 disabled = frozenset(fence.number for fence in found.fences if not fence.enabled)
                 self._every_fence = FenceIndex(FenceSet(found.version, every)), disabled

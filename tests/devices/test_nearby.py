@@ -234,7 +234,8 @@ def test_nearest_cameras_are_those_of_a_whole_search(
         order = np.lexsort((slots, far_m))[:limit]
         found = nearby.cameras(*here, limit=limit)
         assert [one.device for one in found] == [ids[at] for at in order.tolist()]
-        np.testing.assert_allclose([one.distance_m for one in found], far_m[order], rtol=1e-12)
+        far, turn = np.array([(one.distance_m, one.bearing_deg) for one in found], np.float64).T
+        np.testing.assert_allclose(far, far_m[order], rtol=1e-12)
         expected = bearing_deg(*here, lat[order], lon[order])
-        np.testing.assert_allclose([one.bearing_deg for one in found], expected, rtol=1e-12)
+        np.testing.assert_allclose(turn, expected, rtol=1e-12)
     assert len(nearby.cameras(0.0, 0.0, limit=1_000)) == len(ids)
