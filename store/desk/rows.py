@@ -59,7 +59,8 @@ def plain_text(text: str) -> str:
 def signal_row(signal: Signal) -> tuple[object, ...]:
     """A signal in the order of `SIGNAL_COLUMNS`."""
     row = list(astuple(signal))
-    row[SIGNAL_COLUMNS.index("note")] = plain_text(signal.note)
+    for name in ("note", "device_alarm_id"):  # what the device itself may write
+        row[SIGNAL_COLUMNS.index(name)] = plain_text(getattr(signal, name))
     return tuple(row)
 
 

@@ -124,7 +124,7 @@ def _signal(page: Page, signal: Signal, consumer: str, locate: Locate) -> bool:
     if kept.alarm.kind == "stolen_seen":
         seen(page, signal)
     if signal.source in DEVICE_SOURCES:
-        answered = signal.device_alarm_id or signal.id
+        answered = rows.plain_text(signal.device_alarm_id) or signal.id
         page.answer(signal.device, answered, "received")
         if kept.alarm.work in TAKEN_ON:
             page.answer(signal.device, answered, "acknowledged")
