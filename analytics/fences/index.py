@@ -22,9 +22,9 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 #: Cells of all levels, 4 bytes each.
-MAX_CELLS = 4_194_304
+MAX_CELLS = 8_388_608
 #: Pairs of a cell and a fence that touches it, 10 bytes each, and 40 for each edge that meets a cell.
-MAX_ENTRIES = 16_777_216
+MAX_ENTRIES = 8_388_608
 #: Edges that a place anywhere meets on average; the cells of the first level are made as small as that needs.
 EDGES_A_POINT = 0.15
 #: A cell that more edges meet is split. Two fences that share a corner have four edges there.

@@ -89,8 +89,8 @@ class Levels:
         self.grid = make_grid(
             self.edges,
             area,
-            max_cells=limits.max_cells,
-            max_covered=limits.max_entries // 2,
+            max_cells=limits.max_cells // 2,
+            max_covered=limits.max_entries,
             edges_a_point=limits.edges_a_point,
         )
         self.cells = self.grid.cells
