@@ -47,7 +47,7 @@ def make_app(
     stall_s: float = DEFAULT_STALL_S,
     heartbeat_s: float = DEFAULT_HEARTBEAT_S,
 ) -> FastAPI:
-    """The application. What has to end with its server is in `app.state.closers`.
+    """The application; its feed, which ends with its server, is in `app.state.feed`.
 
     Args:
         operations: what answers.
@@ -62,7 +62,7 @@ def make_app(
     feed = Feed(
         operations.desk, operations.feed_row, max_watchers=max_watchers, stall_s=stall_s, heartbeat_s=heartbeat_s
     )
-    app.state.closers = [feed.close]
+    app.state.feed = feed
     app.add_api_route(WATCH_ROUTE.path, _watch(operations, feed, role), methods=[WATCH_ROUTE.verb], name="watch")
     for route in ROUTES:
         app.add_api_route(route.path, _endpoint(operations, route, role), methods=[route.verb], name=route.name)

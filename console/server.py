@@ -23,7 +23,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from console.feed import PEER_KEY
+from console.feed import PEER_KEY, Feed
 from console.socket_path import answers, short_path
 from model.errors import Conflict, StoreError
 
@@ -79,7 +79,8 @@ class ApiServer:
         stop_timeout_s: float = DEFAULT_STOP_TIMEOUT_S,
     ) -> None:
         self.path = path
-        self._closers = list(getattr(app.state, "closers", ()))
+        #: The live feed of the application, ended before the server.
+        self.feed: Feed = app.state.feed
         self._stop_timeout_s = stop_timeout_s
         self._inode = 0
         self._failure: BaseException | None = None
@@ -148,8 +149,7 @@ class ApiServer:
     def stop(self) -> None:
         """Accept nothing more, finish what is under way, remove the socket file; may be called twice."""
         self._server.should_exit = True
-        for close in self._closers:
-            close()
+        self.feed.close()
         if self._thread is not None:
             self._thread.join(self._stop_timeout_s + 2)
             self._thread = None

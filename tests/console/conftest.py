@@ -76,22 +76,13 @@ class House:
 
     def alarm(self, device: str, kind: str = "one_key", number: int = 1) -> str:
         """Take a signal in as the pipeline does; the id of its alarm."""
+        return self.rooms.desk.take([self.made(device, kind, number)])[-1].alarm.alarm.id
+
+    def made(self, device: str, kind: str, number: int) -> Signal:
+        """A signal of now."""
         now_ms = self.clock.now_ms()
-        made = Signal(
-            f"{device}-{kind}-{number}",
-            device,
-            kind,
-            "bit",
-            now_ms - 500,
-            now_ms,
-            40.65,
-            109.84,
-            3,
-            False,
-            "note",
-            number,
-        )
-        return self.rooms.desk.take([made])[-1].alarm.alarm.id
+        name = f"{device}-{kind}-{number}"
+        return Signal(name, device, kind, "bit", now_ms - 500, now_ms, 40.65, 109.84, 3, False, "note", number)
 
     def actions(self) -> list[tuple[str, str, str]]:
         """(action, target, purpose) of every audit row, oldest first."""
