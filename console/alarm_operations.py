@@ -21,13 +21,14 @@ from console.alarm_rows import (
 )
 from console.device_operations import DEFAULT_LIST_ROWS, Caller, DeviceOperations
 from console.ebikes import is_ebike, shows_alarm_place
-from console.kept_rows import check_limit
+from console.kept_rows import MAX_LIST_ROWS, check_limit
 from console.track_rows import FIRST_MS, LAST_MS
 from model.alarm import SYSTEM, Outcome, Work
 from model.codes import ALARM_BY_NAME
 from model.desk import AlarmFilter, Case, CaseState, DeskAlarm, Event, UnitState
 from model.device import Device, Kind, check_device_id
 from model.errors import Conflict, NotFound, Refused, UsageError
+from model.flood import fold
 from model.grant import Grant, Purpose
 from store.audit import purpose_text
 
@@ -83,6 +84,8 @@ class AlarmOperations(DeviceOperations):
     _desk: Desk
     _clock: Clock
     _on_fact: Callable[[dict[str, Any]], None]
+    #: (who asks, the alarm, whether its place may be given out): what it brings with it.
+    _brought: Callable[[Caller, DeskAlarm, bool], dict[str, Any]]
 
     # -- looking ------------------------------------------------------------------------------
 
@@ -101,6 +104,8 @@ class AlarmOperations(DeviceOperations):
     ) -> list[dict[str, Any]]:
         """Alarms, the most urgent first: those on the operators' list, or with `all` also closed, shelved and suppressed.
 
+        In a flood the list is folded to what people can read (`model.flood`): a row that stands for several is the newest
+        of them, `folded` says how many others, `children` names all; with `all` nothing is folded.
         `area` takes in those below it; `severity` this one or higher (a lower number), 0 all; `since_ms` is a receive time.
         """
         check_limit(limit)
@@ -121,11 +126,21 @@ class AlarmOperations(DeviceOperations):
             since_ms=since_ms,
         )
         grant = self._desk_grant(caller, purpose)
-        found = self._desk.list_alarms(grant, wanted, limit=limit)
-        return self._alarm_rows(found)
+        if all:
+            return self._alarm_rows(self._desk.list_alarms(grant, wanted, limit=limit))
+        listed = self._desk.list_alarms(grant, wanted, limit=MAX_LIST_ROWS)
+        rows = fold(listed, more_than=self._settings.desk.flood_alarms)[:limit]
+        made = self._alarm_rows([row.last for row in rows])
+        return [
+            {**shown, "folded": row.count - 1, "children": [one.alarm.id for one in row.children] if row.folded else []}
+            for shown, row in zip(made, rows, strict=True)
+        ]
 
     def alarm_show(self, caller: Caller, alarm: str, purpose: str | None = None) -> dict[str, Any]:
-        """One alarm with its signals, its history and its clocks; `alarm` may be the unique beginning of an id."""
+        """One alarm with its signals, history and clocks, and what it brings with it (`console.alarm_context`).
+
+        `alarm` may be the unique beginning of an id.
+        """
         alarm_id = self._alarm_id(alarm)
         grant = self._desk_grant(caller, purpose, alarm_id)
         one = self._desk.get(grant, alarm_id)
@@ -136,6 +151,7 @@ class AlarmOperations(DeviceOperations):
             **alarm_row(one, self._clock.now_ms(), place=place),
             "signals_kept": [alarm_signal_row(signal, place=place) for signal in signals],
             "history": [step_row(event, place=place) for event in history],
+            "context": self._brought(caller, one, place),
         }
 
     def alarm_stats(self, caller: Caller) -> dict[str, Any]:

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from console.alarm_operations import AlarmOperations
+from console.context_operations import ContextOperations
 from console.device_operations import DEFAULT_LIST_ROWS, Caller
 from console.ebikes import is_ebike, shows_ebike
-from console.fence_operations import FenceOperations
 from console.kept_rows import (
     audit_row,
     check_limit,
@@ -69,7 +69,7 @@ class Track:
         return track_json(self.device, self.points)
 
 
-class Operations(FenceOperations, AlarmOperations):
+class Operations(ContextOperations, AlarmOperations):
     """The operations of one open data folder; safe to call from several threads.
 
     Args:
@@ -128,6 +128,8 @@ class Operations(FenceOperations, AlarmOperations):
         self._live = live
         self._directory = directory
         self._directory_lock = threading.Lock()
+        self._directory_now = self._current_directory
+        self._brought = self._context_of
 
     @property
     def desk(self) -> DeskFile:

@@ -222,3 +222,22 @@ def test_what_is_gone_breaks_nothing(city: House) -> None:
     gone = context_of(city, alarm_of("taxi/99", "sos", site="nowhere"), units=[])
     assert (gone["device"], gone["site"], gone["units"]) == ({"device": "taxi/99"}, None, [])
     assert gone["track"]["points"] is None
+
+
+def test_an_alarm_is_shown_with_its_context(city: House) -> None:
+    pressed = Signal("s1", "button/1", "one_key", "message", START_MS, START_MS, LAT, LON, 1, False, "", 1)
+    city.rooms.desk.take([pressed])
+    city.rooms.desk.set_unit("unit/1", "tester", level=2)
+    (listed,) = city.ask("alarm_list")
+    shown = city.ask("alarm_show", alarm=listed["alarm"])
+    around = shown["context"]
+    assert (around["device"]["device"], around["place"]) == ("button/1", {"lat": LAT, "lon": LON})
+    assert [unit["unit"] for unit in around["defence"]["levels"][1]["units"]] == ["unit/1"]
+    assert len(around["cameras"]) == 8
+    moved = Signal("s2", "ebike/1", "moved_while_armed", "message", START_MS, START_MS, LAT, LON, 2, False, "", 2)
+    city.rooms.desk.take([moved])
+    (listed,) = city.ask("alarm_list", kind="moved_while_armed")
+    around = city.ask("alarm_show", alarm=listed["alarm"])["context"]
+    assert (around["place_hidden"], around["cameras"], around["track"]["points"]) == (True, [], None)
+    city.ask("ebike_report", device="ebike/1", owner_ref="R-1")
+    assert city.ask("alarm_show", alarm=listed["alarm"])["context"]["track"]["points"] == 1
