@@ -1,0 +1,1 @@
+"""Trips and stops of tracks that are there as a whole: pure functions over columns."""

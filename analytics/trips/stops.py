@@ -1,0 +1,400 @@
+"""Stops, exactly as MovingPandas' `TrajectoryStopDetector` finds them, for all devices at once.
+
+What it finds: a window of a device's last points grows by each new point. While the device does not stand, the window is
+cut at the front to less than `min_stop_ms` (but never below two points). The device stands when the window is small
+(`rectangle.small`); then the window is no longer cut. When it is not small any more and had lasted `min_stop_ms` up to
+the point before, that is a stop, and the window begins anew with the newest point; else it goes on being cut. A stop
+that lasts to the last point is one as well. Of points with one time the first counts.
+
+How: unless a stop has just ended, the window at a point is told by time alone, so what each says is known for all points
+at once, nearly always from its bounding box. A device cannot stand where its window is too large for sure and no stop can
+have ended within it: there the track is cut into lanes that do not know of each other. All lanes are then followed
+at once, from one stand to the next. Invariants: no loop over points; lanes of one device give what the device alone
+gives. It knows neither marks nor trips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from analytics.trips.boxes import MAX_DIAMETER_M, NEVER, PERHAPS, SURELY, Boxes, Codes, flat, never_from
+from analytics.trips.rectangle import hulls_of, small
+from model.errors import UsageError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+DEFAULT_MIN_STOP_MS = 120_000
+DEFAULT_MAX_DIAMETER_M = 100.0
+#: Points looked at together: what is made of them stays in the processor's cache.
+DEFAULT_CHUNK_POINTS = 1 << 18
+#: So many points back are compared one by one before the rest is searched.
+_NEAR_POINTS = 6
+#: From so many points on a window's hull is made, to take in several points at once; and how many are tried.
+_MANY_POINTS = 10
+_TESTED_AT_ONCE, _LEAST_RUN = 2_048, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Stops:
+    """Stops in order of (slot, time); columns of shape (stops,).
+
+    Attributes:
+        first, last: int64, rows of the first and the last point of each.
+    """
+
+    first: Ints
+    last: Ints
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def stops(
+    slot: npt.NDArray[np.integer],
+    time_ms: Ints,
+    lat: Floats,
+    lon: Floats,
+    *,
+    min_stop_ms: int = DEFAULT_MIN_STOP_MS,
+    max_diameter_m: float = DEFAULT_MAX_DIAMETER_M,
+    chunk_points: int = DEFAULT_CHUNK_POINTS,
+) -> Stops:
+    """The stops of each device; columns of shape (n,) in the order (slot, time), places in degrees.
+
+    Raises UsageError for limits that are not positive or a diameter above 10 km.
+    """
+    if min_stop_ms <= 0 or not 0 < max_diameter_m <= MAX_DIAMETER_M or chunk_points < 1:
+        raise UsageError(
+            f"A stop of {min_stop_ms} ms within {max_diameter_m} m cannot be looked for.",
+            mend=f"Give a positive time and a diameter up to {MAX_DIAMETER_M:.0f} m.",
+        )
+    found = [
+        _chunk(slot[a:b], time_ms[a:b], lat[a:b], lon[a:b], a, min_stop_ms, max_diameter_m)
+        for a, b in _chunks(slot, chunk_points)
+    ]
+    first = np.concatenate([one[0] for one in found]) if found else np.zeros(0, np.int64)
+    last = np.concatenate([one[1] for one in found]) if found else np.zeros(0, np.int64)
+    return Stops(first, last)
+
+
+def _chunks(slot: npt.NDArray[np.integer], chunk_points: int) -> list[tuple[int, int]]:
+    """Runs of whole devices with about so many points."""
+    edges = np.flatnonzero(slot[1:] != slot[:-1]) + 1
+    out = []
+    begin = 0
+    while begin < len(slot):
+        at = int(np.searchsorted(edges, begin + chunk_points))
+        end = int(edges[at]) if at < len(edges) else len(slot)
+        out.append((begin, end))
+        begin = end
+    return out
+
+
+def _chunk(
+    slot: npt.NDArray[np.integer], time: Ints, lat: Floats, lon: Floats, offset: int, min_ms: int, diameter_m: float
+) -> tuple[Ints, Ints]:
+    """First and last rows (counted from `offset` on) of the stops of some whole devices."""
+    other = np.ones(len(slot), np.bool_)
+    np.not_equal(slot[1:], slot[:-1], out=other[1:])
+    again = np.flatnonzero((time[1:] == time[:-1]) & ~other[1:]) + 1
+    base: Ints | None = None
+    if len(again):
+        base = np.delete(np.arange(len(slot)), again)
+        time, lat, lon, other = time[base], lat[base], lon[base], other[base]
+    rows, begins, straight = _worth_looking(other, lat, lon, diameter_m)
+    lanes = _Lanes(time[rows], lat[rows], lon[rows], begins, straight, min_ms, diameter_m)
+    first, last = lanes.follow()
+    first, last = rows[first], rows[last]
+    if base is not None:
+        first, last = base[first], base[last]
+    order = np.argsort(first)
+    return first[order] + offset, last[order] + offset
+
+
+def _worth_looking(other: Bools, lat: Floats, lon: Floats, diameter_m: float) -> tuple[Ints, Bools, Bools]:
+    """Rows that can be part of a stand, which of them begin a piece that knows nothing of those before it, and `flat`.
+
+    After two legs in a row that no small window can hold, nothing before them matters any more: the point between them is
+    as good as a device's first. Points with such legs alone around them are left out.
+    """
+    n = len(lat)
+    near = np.zeros(n + 3, np.bool_)  # near[i + 1]: the leg to row i is not too long for a small window
+    north, east = lat[1:] - lat[:-1], lon[1:] - lon[:-1]
+    # Across the date line a leg is not as long as it looks.
+    around = np.abs(east) >= 180.0
+    north *= north
+    east *= east
+    north += east
+    limit = never_from(lat[1:], diameter_m) * 1e-7
+    limit *= limit
+    np.less(north, limit, out=near[2 : n + 1])
+    near[2 : n + 1] |= around
+    # On one line, even a long leg says nothing for certain (see `boxes`).
+    straight = flat(other, lat, lon)
+    near[1 : n + 1] |= straight
+    near[1:n] |= straight[1:]
+    near[1 : n + 1] &= ~other
+    keep = near[:n] | near[1 : n + 1]
+    keep |= near[2 : n + 2]
+    keep |= near[3 : n + 3]
+    rows = np.flatnonzero(keep)
+    begins = other[rows]
+    begins[1:] |= rows[1:] - rows[:-1] > 1
+    begins[:1] = True
+    return rows, begins, straight[rows]
+
+
+class _Lanes:
+    """Pieces of tracks, each with a beginning of its own, and the following of all of them at once.
+
+    Args:
+        time, lat, lon: shape (n,).
+        begins: rows that begin a piece.
+        straight: `boxes.flat`.
+        min_ms, diameter_m: limits.
+
+    `window[i]` is the first row of the window that ends at row i when no stop has just ended, `code[i]` what it says.
+    """
+
+    def __init__(
+        self, time: Ints, lat: Floats, lon: Floats, begins: Bools, straight: Bools, min_ms: int, diameter_m: float
+    ) -> None:
+        self.time, self.lat, self.lon = time, lat, lon
+        self.min_ms, self.diameter_m = min_ms, diameter_m
+        rows = len(time)
+        self.starts = starts = np.flatnonzero(begins)
+        self.piece = np.cumsum(begins) - 1
+        self.ends = np.append(starts[1:], rows) - 1
+        shortest = self._within(starts)
+        at = np.arange(rows)
+        #: The window one longer than any that is cut: the shortest that a stop ending here can have.
+        self.stop_from = shortest - 1
+        self.window = np.minimum(shortest, at - 1)
+        np.maximum(self.window, starts[self.piece], out=self.window)
+        longest = int((at - self.window).max(initial=0)) + 2
+        self.boxes = Boxes(lat, lon, longest.bit_length(), diameter_m)
+        moved = np.zeros(rows, np.int64)
+        moved[1:] = (lat[1:] != lat[:-1]) | (lon[1:] != lon[:-1])
+        self.steps = np.cumsum(moved)
+        self.bend = np.maximum.accumulate(np.where(straight, -1, at)) if rows else at
+        self.code = self._code(self.boxes.of(self.window, at), self.window, at)
+        self.too_large = (self.code == NEVER) & self._bent(self.window, at)
+        self.code[starts] = NEVER
+
+    def _within(self, starts: Ints) -> Ints:
+        """First row of each row's piece less than `min_ms` before it."""
+        rows = len(self.time)
+        if not rows:
+            return np.zeros(0, np.int64)
+        # One clock for all pieces: each begins more than min_ms after the one before.
+        first, last = self.time[starts], self.time[self.ends]
+        begin = np.zeros(len(starts), np.int64)
+        np.cumsum((last - first + self.min_ms + 1)[:-1], out=begin[1:])
+        clock = self.time - (first - begin)[self.piece]
+        count = np.zeros(rows, np.int64)
+        inside = np.ones(rows, np.bool_)
+        for back in range(1, min(_NEAR_POINTS, rows - 1) + 1):
+            inside = clock[back:] - clock[:-back] < self.min_ms
+            count[back:] += inside
+            if not inside.any():
+                break
+        else:
+            more = np.flatnonzero(count == _NEAR_POINTS)
+            count[more] = more - np.searchsorted(clock, clock[more] - self.min_ms, side="right")
+        return np.arange(rows) - count
+
+    def _bent(self, first: Ints, last: Ints) -> Bools:
+        """Windows whose points are not all on one line, so that `NEVER` holds for every window around them."""
+        bent: Bools = self.bend[last] >= first + 2
+        return bent
+
+    def _code(self, box: npt.NDArray[np.int32], first: Ints, last: Ints) -> Codes:
+        """What is certain of each window; of two points the distance is what counts."""
+        code = self.boxes.code(box, last)
+        flat = (code == NEVER) & ~self._bent(first, last)
+        # Two places, as often as each may come, have an exact line.
+        code[flat & (self.steps[last] - self.steps[first] > 1)] = PERHAPS
+        return code
+
+    def follow(self) -> tuple[Ints, Ints]:
+        """First and last rows of all stops, in any order."""
+        self._ask_perhaps()
+        rows = len(self.time)
+        can = np.where(self.code != NEVER, np.arange(rows), rows)
+        #: The next row, from each on, whose window is small.
+        self.next = np.append(np.minimum.accumulate(can[::-1])[::-1], rows) if rows else can
+        begin, end = self._lanes()
+        busy = self.next[begin] <= end
+        walk = _Walk(begin[busy], end[busy])
+        while len(walk.at):
+            self._seek(walk)
+            self._grow(walk)
+            walk.leave()
+        return walk.stops()
+
+    def _ask_perhaps(self) -> None:
+        """Decide what boxes could not."""
+        open_ = np.flatnonzero(self.code == PERHAPS)
+        if len(open_):
+            fits = small(self.lat, self.lon, self.window[open_], open_, self.diameter_m)
+            self.code[open_] = np.where(fits, SURELY, NEVER)
+
+    def _lanes(self) -> tuple[Ints, Ints]:
+        """First and last rows of the lanes.
+
+        A stop can end at a row only where the shortest window that lasted long enough is not too large for sure, and then
+        the next row begins a window. A row whose window cannot be small, wherever the last such beginning was, ends a lane.
+        """
+        rows = len(self.time)
+        at = np.arange(rows)
+        reset = np.full(rows + 1, -1)
+        maybe = np.flatnonzero(~self.too_large & (self.stop_from >= self.starts[self.piece]))
+        begin = self.stop_from[maybe]
+        maybe = maybe[(self.boxes.code(self.boxes.of(begin, maybe), maybe) != NEVER) | ~self._bent(begin, maybe)]
+        reset[maybe + 1] = maybe + 1
+        latest = np.maximum.accumulate(reset[:rows])
+        free = self.too_large & (latest <= self.window)
+        ask = np.flatnonzero(self.too_large & (latest > self.window) & (latest < at))
+        begin = latest[ask]
+        free[ask] = (self.boxes.code(self.boxes.of(begin, ask), ask) == NEVER) & self._bent(begin, ask)
+        free[self.ends] = True
+        end = np.flatnonzero(free)
+        begin = np.append(0, end[:-1] + 1)
+        return begin, end
+
+    def _seek(self, walk: _Walk) -> None:
+        """Bring every walker that does not stand to the next small window, or to the end of its lane."""
+        who = np.flatnonzero(~walk.stands)
+        if not len(who):
+            return
+        at, reset = walk.at[who], walk.reset[who]
+        cut = reset > self.window[at]
+        straight = who[~cut]
+        here = self.next[at[~cut]]
+        walk.at[straight] = here
+        found = here <= walk.end[straight]
+        straight, here = straight[found], here[found]
+        self._stand(walk, straight, self.window[here], here)
+        if not cut.any():
+            return
+        who, at, reset = who[cut], at[cut], reset[cut]
+        box = self.boxes.of(reset, at)
+        code = self._code(box, reset, at)
+        ask = np.flatnonzero(code == PERHAPS)
+        fits = small(self.lat, self.lon, reset[ask], at[ask], self.diameter_m)
+        walk.at[who[ask[~fits]]] += 1
+        code[ask[fits]] = SURELY
+        stands = code == SURELY
+        self._stand(walk, who[stands], reset[stands], at[stands])
+        never = code == NEVER
+        reset, at = reset[never], at[never]
+        # No longer window is small before the beginning of this one falls out of it.
+        over = np.where(self._bent(reset, at), np.searchsorted(self.window, reset), 0)
+        walk.at[who[never]] = np.maximum(over, at + 1)
+
+    def _stand(self, walk: _Walk, who: npt.NDArray[np.intp], first: Ints, at: Ints) -> None:
+        walk.stands[who] = True
+        walk.first[who], walk.at[who] = first, at
+        walk.box[who] = self.boxes.of(first, at)
+
+    def _grow(self, walk: _Walk) -> None:
+        """Let every window that stands grow while it is small, and see whether it was a stop."""
+        who = np.flatnonzero(walk.stands)
+        box, at, end = walk.box[who], walk.at[who] + 1, walk.end[who]
+        for level in range(min(self.boxes.levels, walk.turn + 3) - 1, -1, -1):
+            run = 1 << level
+            fits = np.flatnonzero(at + run <= end + 1)
+            grown = np.minimum(box[fits], self.boxes.block(level, at[fits]))
+            still = self.boxes.is_surely(grown)
+            fits = fits[still]
+            box[fits] = grown[still]
+            at[fits] += run
+        walk.turn += 1
+        walk.box[who], walk.at[who] = box, at - 1
+        over = at > end
+        ends = who[over]
+        walk.keep(ends[self.time[walk.end[ends]] - self.time[walk.first[ends]] >= self.min_ms], walk.end)
+        walk.at[ends] = walk.end[ends] + 1
+        walk.stands[ends] = False
+        self._leave_or_stay(walk, who[~over], at[~over], box[~over])
+
+    def _leave_or_stay(
+        self, walk: _Walk, who: npt.NDArray[np.intp], at: Ints, box: npt.NDArray[np.int32]
+    ) -> None:
+        """The first row that the box alone does not let in: is the window still small with it?"""
+        box = np.minimum(box, self.boxes.block(0, at))
+        code = self._code(box, walk.first[who], at)
+        ask = np.flatnonzero(code == PERHAPS)
+        code[ask] = np.where(small(self.lat, self.lon, walk.first[who[ask]], at[ask], self.diameter_m), SURELY, NEVER)
+        stays = code == SURELY
+        walk.box[who[stays]], walk.at[who[stays]] = box[stays], at[stays]
+        ask = ask[stays[ask]]
+        self._wait(walk, who[ask])
+        goes, at = who[~stays], at[~stays]
+        walk.stands[goes] = False
+        walk.at[goes] = at + 1
+        stopped = self.time[at - 1] - self.time[walk.first[goes]] >= self.min_ms
+        goes, at = goes[stopped], at[stopped]
+        walk.keep(goes, walk.at - 2)
+        walk.reset[goes] = at
+
+
+    def _wait(self, walk: _Walk, who: npt.NDArray[np.intp]) -> None:
+        """Take in the next points that lie within the hull of a window: they change neither rectangle nor box."""
+        who = who[walk.at[who] - walk.first[who] >= _MANY_POINTS]
+        if not len(who):
+            return
+        at = walk.at[who]
+        hulls = hulls_of(self.lat, self.lon, walk.first[who], at)
+        run = max(_TESTED_AT_ONCE // len(who), _LEAST_RUN)
+        rows = at[:, None] + np.arange(1, run + 1)
+        there = rows <= walk.end[who][:, None]
+        np.minimum(rows, len(self.time) - 1, out=rows)
+        inside = there & shapely.contains_xy(hulls[:, None], self.lon[rows], self.lat[rows])
+        walk.at[who] = at + np.where(inside.all(axis=1), run, np.argmin(inside, axis=1))
+
+
+class _Walk:
+    """Where the walkers of all lanes are; columns of shape (lanes still walked,).
+
+    Attributes:
+        at: next row to look at; while one stands, the last row of its window.
+        end: last row of the lane. reset: row at which the last stop of the lane ended, -1 none yet.
+        stands, first, box: whether it stands, and its window.
+        turn: turns so far.
+    """
+
+    def __init__(self, begin: Ints, end: Ints) -> None:
+        self.at, self.end = begin.copy(), end
+        self.reset = np.full(len(begin), -1)
+        self.stands = np.zeros(len(begin), np.bool_)
+        self.first = begin.copy()
+        self.box = np.zeros((len(begin), 4), np.int32)
+        self.turn = 0
+        self._first: list[Ints] = []
+        self._last: list[Ints] = []
+
+    def keep(self, who: npt.NDArray[np.intp], last: Ints) -> None:
+        """These windows were stops, up to rows `last[who]`."""
+        if len(who):
+            self._first.append(self.first[who])
+            self._last.append(last[who])
+
+    def leave(self) -> None:
+        """Those at the end of their lanes go."""
+        stay = self.stands | (self.at <= self.end)
+        if not stay.all():
+            for name in ("at", "end", "reset", "stands", "first", "box"):
+                setattr(self, name, getattr(self, name)[stay])
+
+    def stops(self) -> tuple[Ints, Ints]:
+        """First and last rows of what was kept."""
+        if not self._first:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return np.concatenate(self._first), np.concatenate(self._last)
