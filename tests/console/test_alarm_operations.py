@@ -173,6 +173,21 @@ def test_what_waits_and_how_fast_it_went(house: House) -> None:
     json.dumps(found)
 
 
+def test_f14_a_flood_is_folded_and_a_panic_in_it_stands_alone_on_top(house: House) -> None:
+    made = [house.made(f"taxi/{number}", "overspeed", number) for number in range(3_000)]
+    house.rooms.desk.take(made[:1_500])
+    panic = house.alarm("button/1")
+    house.rooms.desk.take(made[1_500:])
+    rows = house.ask("alarm_list")
+    assert len(rows) <= 100
+    assert (rows[0]["alarm"], rows[0]["folded"], rows[0]["children"]) == (panic, 0, [])
+    assert sum(row["folded"] + 1 for row in rows) == 3_001
+    assert len({child for row in rows for child in row["children"]}) == 3_000
+    assert len(house.ask("alarm_list", all=True, limit=10_000)) == 3_001
+    assert [row["alarm"] for row in house.ask("alarm_list", limit=1)] == [panic]
+    house.ask("alarm_ack", alarm=panic)
+
+
 # -- two at once ------------------------------------------------------------------------------
 
 
