@@ -13,6 +13,7 @@ direction, for an exponential time. An Ornstein-Uhlenbeck process is the continu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -77,7 +78,8 @@ class Noise:
 
     def correlation(self, lag_s: float) -> float:
         """Autocorrelation of the sum at a lag."""
-        return sum(w * np.exp(-lag_s / m) for w, m in zip(self.weights, MEMORIES_S, strict=True)) / sum(self.weights)
+        left = sum(w * math.exp(-lag_s / m) for w, m in zip(self.weights, MEMORIES_S, strict=True))
+        return left / sum(self.weights)
 
 
 def standing_stretches(

@@ -264,7 +264,10 @@ def _anchors(armed: _Armed, stretch: Ints) -> tuple[Floats, Floats, Floats]:
     The radius is taken from the median distance, so that one bad sample does not widen it; both as if the distances had a
     Rayleigh distribution (errors of one spread on either axis).
     """
-    which, back = np.unique(stretch, return_inverse=True)
+    # Rows of a stretch are neighbours.
+    starts = group_starts(stretch)
+    which = stretch[starts]
+    back = np.repeat(np.arange(len(which)), np.diff(starts, append=len(stretch)))
     count = armed.memory["samples"][which].astype(np.int64)
     there = np.arange(ANCHOR_POINTS) < count[:, None]
     lat_e7, lon_e7 = (np.where(there, armed.memory[name][which], np.nan) for name in ("lat_e7", "lon_e7"))
