@@ -104,17 +104,22 @@ def alarm_show(context: typer.Context, *, alarm_id: AlarmId, purpose: Purpose = 
 
 
 def _show_around(around: dict[str, Any]) -> None:
-    """What an alarm brings with it: lists as tables, the rest as pairs."""
-    plain = {key: value for key, value in around.items() if not _is_rows(value)}
-    output.pairs(plain)
-    for key, rows in around.items():
-        if _is_rows(rows):
-            typer.echo(f"\n{key}")
+    """What an alarm brings with it: pairs, then a table of each: areas, cameras, free units, patrol levels, posts."""
+    defence = around.pop("defence", None) or {"next_line": None, "posts": [], "levels": []}
+    tables = {key: around.pop(key, None) or [] for key in ("jurisdiction", "cameras", "units")}
+    tables["levels"] = [unit for level in defence["levels"] for unit in level["units"]]
+    tables["posts"] = defence["posts"]
+    plain = {**around, "next_line": defence["next_line"]}
+    output.pairs({key: _told(value) for key, value in plain.items() if value not in (None, "")})
+    for key, rows in tables.items():
+        if rows:
+            typer.echo(f"\n{text(f'alarm.{key}')}")
             output.table(list(rows[0]), rows)
 
 
-def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+def _told(value: Any) -> Any:
+    """The value without what is not known of it."""
+    return {key: item for key, item in value.items() if item not in (None, "")} if isinstance(value, dict) else value
 
 
 @alarm.command("watch", help=text("alarm.watch"))

@@ -94,6 +94,11 @@ ALARM_TEXTS: dict[str, Word] = {
     "alarm.signals": Word("Signals", "信号"),
     "alarm.history": Word("History", "经过"),
     "alarm.context": Word("Surroundings", "周边"),
+    "alarm.jurisdiction": Word("Jurisdiction", "辖区"),
+    "alarm.cameras": Word("Nearest cameras", "最近摄像机"),
+    "alarm.units": Word("Nearest free units", "最近空闲警力"),
+    "alarm.levels": Word("Units by line of defence", "各圈层警力"),
+    "alarm.posts": Word("Posts on the next line outward", "外侧下一圈卡点"),
     "alarm.load": Word(
         "{count} alarms in the last 10 minutes; one operator can take {limit} (EEMUA 191).",
         "最近 10 分钟 {count} 条警情；单席可承受 {limit} 条（EEMUA 191）。",
