@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from analytics.limits import CleanLimits
 from analytics.meaning.limits import RuleLimits
-from lucheng.runner import RunnerLimits
+from store.desk.limits import DeskLimits
 
 if TYPE_CHECKING:
     from config.sections import Settings
     from ingest.decode.limits import DecodeLimits
     from ingest.mqtt.connection import MqttLimits
+    from lucheng.runner import RunnerLimits
 
 
 def clean_limits(settings: Settings) -> CleanLimits:
@@ -44,6 +45,25 @@ def rule_limits(settings: Settings) -> RuleLimits:
     return RuleLimits(**{name: getattr(rules, name) for name in type(rules).model_fields})
 
 
+def desk_limits(settings: Settings) -> DeskLimits:
+    """Periods, ladder and bounds of the desk."""
+    desk = settings.desk
+    return DeskLimits(
+        reopen_ms=desk.reopen_s * 1000,
+        hold_off_ms=desk.hold_off_s * 1000,
+        close_settled_ms=desk.close_settled_s * 1000,
+        ladder_ms=(0, desk.all_seats_s * 1000, desk.shift_lead_s * 1000, desk.duty_officer_s * 1000),
+        dispatch_within_ms=desk.dispatch_within_s * 1000,
+        escalate_severity=desk.escalate_severity,
+        response_severity=desk.response_severity,
+        severity=dict(desk.severity),
+        flood_alarms=desk.flood_alarms,
+        max_transaction_signals=desk.max_transaction_signals,
+        max_answers=desk.max_answers,
+        feed_events=desk.feed_events,
+    )
+
+
 def decoder_limits(settings: Settings) -> DecodeLimits:
     """What a payload may hold."""
     from ingest.decode.limits import DecodeLimits  # noqa: PLC0415 (a command that decodes nothing does not load it)
@@ -62,6 +82,8 @@ def decoder_limits(settings: Settings) -> DecodeLimits:
 
 def runner_limits(settings: Settings) -> RunnerLimits:
     """The pipeline's steps, snapshots, sealing and retention."""
+    from lucheng.runner import RunnerLimits  # noqa: PLC0415 (see above)
+
     series, log = settings.series, settings.log
     return RunnerLimits(
         snapshot_every_rows=series.snapshot_every_rows,

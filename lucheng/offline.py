@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def offline_runner(rooms: Rooms) -> Runner:
     """A runner over an open data folder that runs only when it is told to; recovered."""
-    directory = rooms.registry.directory()
+    directory = rooms.directory
 
     def device_ids() -> list[str]:
         rooms.registry.refresh(directory)
@@ -34,6 +34,7 @@ def offline_runner(rooms: Rooms) -> Runner:
         rules=rule_limits(rooms.settings),
         load_fences=rooms.fences.load,
         kinds=lambda: directory.kind_of_slot,
+        slots_of=lambda devices: rooms.nearby.slots_of(devices),
     )
     runner = Runner(
         pipeline(steps),

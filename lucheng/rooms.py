@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from devices.registry import Registry
+from lucheng.limits import desk_limits
 from model.clock import Clock, SystemClock
 from model.errors import StoreError
 from store.audit import AuditLog
@@ -25,7 +26,9 @@ from store.series.embedded import EmbeddedSeries
 
 if TYPE_CHECKING:
     from config.sections import Settings
+    from devices.directory import Directory
     from devices.fences import Fences
+    from devices.nearby import Nearby
 
 REGISTRY_FILE = "registry.db"
 POINTS_LOG_FILE = "points.log.db"
@@ -98,7 +101,14 @@ class Rooms:
             folder / ALARMS_LOG_FILE, clock=clock, read_only=read_only, page_bytes=ALARM_PAGE_BYTES
         )
         self._stack.callback(self.alarms_log.close)
-        self.desk = DeskFile(folder / DESK_FILE, clock=clock, audit=self.audit, read_only=read_only)
+        self.desk = DeskFile(
+            folder / DESK_FILE,
+            clock=clock,
+            audit=self.audit,
+            read_only=read_only,
+            locate=lambda signal: self.nearby.locate(signal),
+            limits=desk_limits(settings),
+        )
         self._stack.callback(self.desk.close)
         #: The desk is the store of its signals, too.
         self.signals = self.desk
@@ -112,6 +122,18 @@ class Rooms:
             max_quarantine_rows_per_reason=settings.series.max_quarantine_rows_per_reason,
         )
         self._stack.callback(self.series.close)
+
+    @cached_property
+    def directory(self) -> Directory:
+        """Who is registered, one for everything in this process."""
+        return self.registry.directory()
+
+    @cached_property
+    def nearby(self) -> Nearby:
+        """Where devices, sites and cameras are; made when it is first asked."""
+        from devices.nearby import Nearby  # noqa: PLC0415 shapely costs 0.2 s
+
+        return Nearby(self.registry, directory=self.directory)
 
     @cached_property
     def fences(self) -> Fences:

@@ -97,7 +97,8 @@ class Service:
         settings = self.settings
         self.rooms = self._stack.enter_context(open_rooms(self._data_dir, settings, write=True, clock=self.clock))
         self._note("service.start", str(os.getpid()))
-        self.directory = self.rooms.registry.directory()
+        self.directory = self.rooms.directory
+        _ = self.rooms.nearby  # made now, so that no alarm waits for it
         self._open_logs()
         self._open_pipeline()
         self.link = BrokerLink(self.rooms, settings)
@@ -151,6 +152,7 @@ class Service:
             load_fences=rooms.fences.load,
             kinds=lambda: self.directory.kind_of_slot,
             disabled=lambda: np.flatnonzero(~self.directory.enabled),
+            slots_of=rooms.nearby.slots_of,
         )
         self.clocks = ClockWatch(steps.analysis, lambda: self.directory.ids)
         self.runner = Runner(

@@ -9,7 +9,7 @@ signal.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -113,6 +113,7 @@ class Steps:
         load_fences: a version of the fences; none by default.
         kinds: kind of each slot, see `Context`, asked for anew at each use.
         disabled: slots of disabled devices, asked for at each tick.
+        slots_of: slots of device ids, -1 for one that is not registered.
         max_rejected_rows_kept: see `DEFAULT_MAX_REJECTED_ROWS_KEPT`.
 
     Attributes:
@@ -133,6 +134,7 @@ class Steps:
         load_fences: Callable[[int], FenceSet] = lambda version: FenceSet(version, ()),
         kinds: Callable[[], npt.NDArray[np.int8]] = lambda: np.zeros(0, np.int8),
         disabled: Callable[[], npt.NDArray[np.int64]] = lambda: np.zeros(0, np.int64),
+        slots_of: Callable[[Sequence[str]], npt.NDArray[np.int64]] | None = None,
         max_rejected_rows_kept: int = DEFAULT_MAX_REJECTED_ROWS_KEPT,
     ) -> None:
         self.analysis = Analysis(limits, State())
@@ -140,7 +142,8 @@ class Steps:
         self._load_fences = load_fences
         self._kinds = kinds
         self._disabled = disabled
-        self.meaning = Meaning(self._rules, limits)
+        self._slots_of = slots_of
+        self.meaning = self._new_meaning(limits)
         self.facts = Facts(self.meaning, load_fences)
         self._series = series
         self._desk = desk
@@ -148,6 +151,13 @@ class Steps:
         self._clock = clock
         self._max_rejected_rows_kept = max_rejected_rows_kept
         self._heard_ms = np.zeros(0, np.int64)
+
+    def _new_meaning(self, limits: CleanLimits) -> Meaning:
+        meaning = Meaning(self._rules, limits)
+        if self._slots_of is not None:
+            meaning.context.slots_of = self._slots_of
+        meaning.context.kind_of_slot = self._kinds()
+        return meaning
 
     def heard_since(self, since_ms: int) -> int:
         """How many devices something was received of since then, our clock; what came before the start is not known."""
@@ -172,7 +182,7 @@ class Steps:
             raise Corrupt("A snapshot of the wrong length.", mend="It is made anew from the log.")
         view = memoryview(blob)
         state = State.from_bytes(blob[ends[0] : ends[1]])
-        meaning = Meaning(self._rules, self.analysis.limits)
+        meaning = self._new_meaning(self.analysis.limits)
         facts = Facts(meaning, self._load_fences)
         meaning.restore(view[ends[1] : ends[2]])
         facts.restore(view[ends[2] : ends[3]])

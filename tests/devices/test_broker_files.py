@@ -64,7 +64,7 @@ def test_a_device_hears_its_own_commands_alone(
     registry.add("taxi/1")
     registry.add("taxi/2")
     one, two = credentials.issue("taxi/1"), credentials.issue("taxi/2")
-    service = credentials.renew_account("lucheng")
+    service = credentials.renew_account("lucheng-desk")
     broker, _ = start_broker()
     desk, device, other = broker.connected(service), broker.connected(one), broker.connected(two)
     for topic in (
