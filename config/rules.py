@@ -39,6 +39,9 @@ RoadLimits = Annotated[
 ]
 
 
+RuleNames = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=_MAX_NAME_CHARS)], ...], Field(max_length=50)]
+
+
 class Rules(Section):
     """Alarm rules · 报警规则"""
 
@@ -159,6 +162,13 @@ class Rules(Section):
         le=100,
     )
     fence_confirm_s: int = setting(5, "over so long at least", "且持续的最短时间", ge=0, le=3_600)
+    fence_margin_m: float = setting(
+        20.0,
+        "who was inside a fence has left it when he is farther than this outside; 0: at its line",
+        "已在围栏内的设备须超出边界此距离才算驶出；0 表示以边界为准",
+        ge=0,
+        le=1_000,
+    )
     fence_max_inside: int = setting(
         8, "fences in which one device is remembered to be at a time", "单台设备同时记忆所在围栏数", ge=1, le=64
     )
@@ -168,4 +178,7 @@ class Rules(Section):
         "发生时间早于到达时间多久即标记迟到",
         ge=1,
         le=30 * _DAY_S,
+    )
+    off: RuleNames = setting(
+        (), "names of rules that do not run (`lucheng rules list`)", "不运行的规则名称（见 `lucheng rules list`）"
     )

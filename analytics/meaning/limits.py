@@ -42,7 +42,9 @@ class RuleLimits:
         stolen_repeat_s: a reported-stolen e-bike that reports again is told again after so long.
         fence_confirm_points, fence_confirm_s: fixes in a row on the other side, over so long at least, until a device
             has crossed a fence.
+        fence_margin_m: who is farther than this outside has left a fence; nearer he is still inside when he was.
         fence_max_inside: fences in which one device is remembered to be at a time.
+        off: names of rules that do not run.
         late_signal_s: what happened longer ago than this when it came is flagged late.
     """
 
@@ -75,5 +77,7 @@ class RuleLimits:
     stolen_repeat_s: int = 600
     fence_confirm_points: int = 2
     fence_confirm_s: int = 5
+    fence_margin_m: float = 20.0
     fence_max_inside: int = 8
     late_signal_s: int = 600
+    off: tuple[str, ...] = ()

@@ -3,7 +3,8 @@
 Purpose: one memory of pairs (device, fence) for the four rules that a fence may have. What each does:
 
 - A crossing is certain after `fence_confirm_points` fixes in a row on the other side, spanning `fence_confirm_s`; what
-  came between is jitter. A fix on the boundary is inside. Only rows whose place can be trusted count.
+  came between is jitter. A fix on the boundary is inside; who was inside has left when he is `fence_margin_m` away
+  from it, nearer he is still there. Only rows whose place can be trusted count.
 - `enter`: `entered_area` when a device comes in while the fence is in force; gone when it leaves.
 - `exit`: `left_area`, of e-bikes `left_fence`, when it leaves while the fence is in force; gone when it is back.
 - `forbidden`: `forbidden_area` while it is inside and the fence is in force; both ends of the schedule at the next fix.
@@ -25,14 +26,16 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
+from analytics.fences.index import FenceIndex
 from analytics.meaning.context import Context
 from analytics.meaning.events import Events
 from analytics.meaning.frame import Frame
 from analytics.meaning.limits import RuleLimits
 from analytics.meaning.rule import Rule
 from analytics.rules.fence_alarms import Told, crossings, ended, stretches
+from analytics.rules.fence_margin import widened
 from analytics.rules.fence_memory import ENTRY, Entries, Memberships
-from analytics.rules.fence_runs import Fixes, Flips, Pairs, flips_of, runs_of
+from analytics.rules.fence_runs import Fixes, Flips, Hits, Pairs, first_admitted, flips_of, runs_of
 from analytics.rules.within import RULE_CODE, FenceTable, hits_of
 from analytics.slots import Field
 from analytics.step import Bools, group_starts
@@ -81,6 +84,8 @@ class FencesRule(Rule):
         self._watched = np.zeros(0, np.bool_)
         self._devices_known = 0
         self._take_columns(None)
+        self._wide: FenceIndex | None = None
+        self._wide_place = np.zeros(0, np.int64)
 
     def points(self, frame: Frame, context: Context, events: Events) -> None:
         """Look at the rows of a frame."""
@@ -132,6 +137,7 @@ class FencesRule(Rule):
         self._take_columns(table)
         self._since = np.array([now.get(number, (0, 0))[1] for number in numbers], np.int64)
         self._watched = self._since > 0
+        self._widen(context)
 
     def _take_columns(self, table: FenceTable | None) -> None:
         """By place: who tells at crossings alone, what lasts once it is raised, and for how long a stay tells nothing."""
@@ -142,6 +148,17 @@ class FencesRule(Rule):
         if table is not None:
             self._lasting |= (rule == _FORBIDDEN) & table.always
             self._stay_ms = np.where(rule == _STAY, table.stay_ms, 0)
+
+    def _widen(self, context: Context) -> None:
+        """The fences that are watched with their margin."""
+        self._wide = None
+        self._wide_place = np.zeros(0, np.int64)
+        table, margin_m = self._table, context.limits.fence_margin_m
+        if table is None or margin_m <= 0 or not self._watched.any():
+            return
+        watched = [fence for fence, held in zip(table.index.fences, self._watched.tolist(), strict=False) if held]
+        self._wide = widened(watched, margin_m)
+        self._wide_place = table.places(self._wide.number)
 
     def to_bytes(self) -> bytes:
         """The memory: generation, fences that are watched, devices, pairs."""
@@ -202,24 +219,24 @@ class FencesRule(Rule):
         device, entry = found
         rows = self._members.rows[entry]
         place = table.places(rows["number"])
-        admitted = _admitted(row, fence, table, limits.fence_max_inside)
+        admitted = first_admitted(row, fence, table, limits.fence_max_inside)
         events.count(GAUGE, int(np.count_nonzero(~admitted)))
         key = fixes.device[row] * len(table.number) + fence
+        hits = Hits(key, row, np.ones(len(row), np.bool_), admitted)
         if len(fixes) > len(fixes.of):
-            by = np.argsort(key, kind="stable")
-            key, row, admitted = key[by], row[by], admitted[by]
+            hits = hits.take(np.argsort(key, kind="stable"))
         # Most devices are where they were: what needs no more than that is not looked at further.
-        stirred, of_hit = self._stirred(fixes, table, key, device, place, rows)
-        key, row, admitted = key[of_hit], row[of_hit], admitted[of_hit]
+        stirred, of_hit = self._stirred(fixes, table, hits.key, device, place, rows)
+        hits = hits.take(of_hit)
         gone = np.zeros(len(entry), np.bool_)
         stale = stirred[~self._holds(fixes, table, device[stirred], place[stirred])]
         gone[stale] = True
         told = [ended(fixes, device[stale], place[stale], rows["raised"][stale] == 1)]
         held = stirred[~gone[stirred]]
-        pairs = self._pairs(fixes, table, key, held, device[held], place[held], rows[held])
+        pairs = self._pairs(fixes, table, hits.key, held, device[held], place[held], rows[held])
         new = np.zeros(0, ENTRY)
         if len(pairs):
-            runs = runs_of(fixes, pairs, key, row, admitted)
+            runs = runs_of(fixes, pairs, self._with_margin(fixes, table, pairs, hits))
             flips = flips_of(
                 fixes, pairs, runs, points=limits.fence_confirm_points, span_ms=limits.fence_confirm_s * 1_000
             )
@@ -257,6 +274,23 @@ class FencesRule(Rule):
         stir = np.ones(len(first), np.bool_)
         stir[at[calm]] = False
         return np.flatnonzero(~calm), np.repeat(stir, hits)
+
+    def _with_margin(self, fixes: Fixes, table: FenceTable, pairs: Pairs, hits: Hits) -> Hits:
+        """The hits, and the fixes in the margins of fences in which the device was, or may be within these rows."""
+        if self._wide is None:
+            return hits
+        ask = np.zeros(len(fixes.of), np.bool_)
+        ask[pairs.device[pairs.inside]] = True
+        ask[pairs.device] |= (fixes.lasts > fixes.starts)[pairs.device]
+        row = np.flatnonzero(ask[fixes.device])
+        if not len(row):
+            return hits
+        near, wide = self._wide.hits(fixes.lat[row], fixes.lon[row])
+        row = row[near]
+        key = fixes.device[row] * len(table.number) + self._wide_place[wide]
+        of = np.minimum(np.searchsorted(pairs.key, key), len(pairs) - 1)
+        mine = pairs.key[of] == key
+        return hits.with_margin(key[mine], row[mine])
 
     def _holds(self, fixes: Fixes, table: FenceTable, device: npt.NDArray[np.intp], place: Ints) -> Bools:
         """Whether the fence of each entry is there for its device."""
@@ -325,21 +359,10 @@ class FencesRule(Rule):
 
 def _fixes(frame: Frame, placed: npt.NDArray[np.intp] | None) -> Fixes:
     if placed is None:
-        return Fixes.of_rows(frame.slot, frame.time_ms, frame.kind)
-    return Fixes.of_rows(frame.slot[placed], frame.time_ms[placed], frame.kind[placed])
-
-
-def _admitted(row: Ints, fence: Ints, table: FenceTable, most: int) -> Bools:
-    """Which hits may begin something: at each row the first `most`, those of forbidden areas before others."""
-    hits = len(row)
-    if hits <= most or not (row[most:] == row[:-most]).any():
-        return np.ones(hits, np.bool_)
-    by = np.lexsort((table.number[fence], table.rule[fence] != _FORBIDDEN, row))
-    ordered = row[by]
-    first = np.searchsorted(ordered, ordered)
-    admitted = np.zeros(hits, np.bool_)
-    admitted[by] = np.arange(hits) - first < most
-    return admitted
+        return Fixes.of_rows(frame.slot, frame.time_ms, frame.kind, frame.lat, frame.lon)
+    return Fixes.of_rows(
+        frame.slot[placed], frame.time_ms[placed], frame.kind[placed], frame.lat[placed], frame.lon[placed]
+    )
 
 
 def _report(

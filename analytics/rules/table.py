@@ -44,7 +44,7 @@ class RuleEntry:
 
 
 #: Parameters that every rule goes by: they say what becomes of what it found.
-EVERY_RULE: tuple[str, ...] = ("late_signal_s",)
+EVERY_RULE: tuple[str, ...] = ("late_signal_s", "off")
 #: Parameters of trips and stops, which raise nothing.
 TRIPS: tuple[str, ...] = ("moving_kmh", "trip_gap_s", "trip_min_s", "stop_min_s")
 
@@ -137,7 +137,7 @@ RULES: tuple[RuleEntry, ...] = (
         FencesRule,
         ("entered_area", "left_area", "left_fence", "forbidden_area", "stayed_in_area"),
         ("taxi", "ebike", "unit"),
-        ("fence_confirm_points", "fence_confirm_s", "fence_max_inside"),
+        ("fence_confirm_points", "fence_confirm_s", "fence_margin_m", "fence_max_inside"),
         Word(
             "fixes in a row lie on the other side of a fence in force: entered or stayed too long (clears when it leaves), "
             "left (of an e-bike left_fence; clears when it is back), in a forbidden area (clears when it leaves or the "

@@ -11,9 +11,12 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from analytics.fences.index import FenceIndex
+from analytics.limits import CleanLimits
 from analytics.meaning.events import Events
+from analytics.meaning.frame import make_frame
 from analytics.meaning.limits import RuleLimits
 from analytics.meaning.rule import Rule
+from model.batch import PointBatch
 from model.codes import ALARM_BY_BIT, Flag
 from model.fence import Fence, FenceRule, FenceSet, Schedule, Shape
 from tests.analytics.keeper import NOW_MS
@@ -67,6 +70,16 @@ class Fenced(OneRule):
     def points(self, rows: Sequence[dict[str, Any]]) -> Fenced:
         """Feed rows as one batch."""
         super().points(rows)
+        return self
+
+    def batch(self, given: PointBatch) -> Fenced:
+        """Feed a batch of columns."""
+        step = self._analysis.begin(given)
+        events = Events()
+        frame = make_frame(step, self._places, self.context, CleanLimits())
+        self.rule.memory.grow(int(given.slot.max()) + 1)
+        self.rule.points(frame, self.context, events)
+        self._keep(events, len(given))
         return self
 
     def _keep(self, events: Events, rows: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from analytics.meaning.frame import Frame
 from analytics.meaning.limits import RuleLimits
 from model.device import KINDS, Kind
 from model.fence import Fence, FenceRule, Schedule
+from model.geo import METRES_PER_DEGREE
 from tests.analytics.keeper import NOW_MS
 from tests.analytics.rules.fence_streams import SLOT_OF, Seen
 
@@ -36,11 +38,13 @@ def holds(fence: Fence, slot: int, kind: int) -> bool:
     return fence.enabled and (not fence.kinds or (kind >= 0 and KINDS[kind].value in fence.kinds))
 
 
-def covers(fence: Fence, lat: float, lon: float) -> bool:
-    """Whether a square has a place, its boundary too."""
+def covers(fence: Fence, lat: float, lon: float, margin_m: float = 0.0) -> bool:
+    """Whether a square, and so many metres about it, has a place, its boundary too."""
     ring = fence.polygons[0][0]
     lons, lats = [vertex[0] for vertex in ring], [vertex[1] for vertex in ring]
-    return min(lons) <= lon <= max(lons) and min(lats) <= lat <= max(lats)
+    north = margin_m / METRES_PER_DEGREE
+    east = north / math.cos(math.radians((min(lats) + max(lats)) / 2))
+    return min(lons) - east <= lon <= max(lons) + east and min(lats) - north <= lat <= max(lats) + north
 
 
 @dataclass
@@ -118,7 +122,9 @@ class PlainFences:
                 continue
             pair = self._pairs.setdefault(key, Pair())
             was = pair.raised
-            value = self._judge(pair, fence, slot, time, fence in hit, fence.number in admitted)
+            # Who is inside stays so in the margin too.
+            here = covers(fence, lat, lon, self.limits.fence_margin_m) if pair.inside else fence in hit
+            value = self._judge(pair, fence, slot, time, here, fence.number in admitted)
             if pair.raised != was:
                 yield fence.number, alarm, pair.raised, value if pair.raised else None
         self._looked_at[slot] = self._sets

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from analytics.meaning.limits import RuleLimits
 from analytics.rules.fences import FencesRule
+from model.batch import PointBatch
 from model.errors import Corrupt
 from model.fence import Fence, FenceRule, Schedule
-from tests.analytics.rules.fence_streams import Fenced, at, histories, square
+from model.geo import METRES_PER_DEGREE
+from tests.analytics.keeper import NOW_MS
+from tests.analytics.rules.fence_streams import LAT, LON, Fenced, at, histories, square
 from tests.analytics.rules.one_rule import cut
 from tests.analytics.rules.plain_fences import WATCHED, PlainFences
 
@@ -51,6 +54,16 @@ def test_one_outlier_is_no_crossing_and_two_fixes_within_five_seconds_are_none()
     fences = [square(1, FenceRule.ENTER), square(2, FenceRule.EXIT), square(3, FenceRule.FORBIDDEN)]
     assert told(fences, walk(OUT, IN, OUT, IN, OUT, OUT)) == []
     assert told(fences, [at(second, *OUT) for second in range(5)] + [at(5 + second, *IN) for second in range(5)]) == []
+
+
+def test_who_is_near_outside_has_not_left_and_has_not_entered() -> None:
+    """The margin is 20 m; a step of the grid is 11 m to the north."""
+    near, far = (3.5, 1.0), (4.0, 1.0)
+    fences = [square(1, FenceRule.EXIT), square(2, FenceRule.ENTER)]
+    assert told(fences, walk(OUT, near, near, IN, IN, near, near, near)) == [(20, "entered_area", True)]
+    # A fix in the margin is none of a run: neither away nor back.
+    rows = walk(IN, IN, far, near, far, far, near, far, IN, near, IN, IN)
+    assert told(fences[:1], rows) == [(25, "left_area", True), (55, "left_area", False)]
 
 
 def test_the_boundary_is_inside() -> None:
@@ -117,8 +130,9 @@ def test_a_device_that_is_registered_after_its_fence_is_watched() -> None:
 
 def test_beyond_the_limit_forbidden_areas_come_first_and_the_rest_is_counted() -> None:
     """Twelve fences about one place, eight are told: both forbidden ones, and the six others with the lowest numbers."""
-    fences = [square(number, FenceRule.ENTER) for number in range(1, 11)]
-    fences += [square(number, FenceRule.FORBIDDEN) for number in (11, 12)]
+    sides = [1.2 + number / 20 for number in range(14)]
+    fences = [square(number, FenceRule.ENTER, side=sides[number]) for number in range(1, 11)]
+    fences += [square(number, FenceRule.FORBIDDEN, side=sides[number]) for number in (11, 12)]
     rule = Fenced(FencesRule).fences(fences).points(walk(OUT, IN, IN, IN))
     assert sorted(one[2] for one in rule.happened) == [1, 2, 3, 4, 5, 6, 11, 12]
     assert rule.gauges == {"fences_beyond_limit": 12}
@@ -148,12 +162,51 @@ def test_damaged_bytes_are_corrupt_and_change_nothing(damage: str) -> None:
     assert rule.rule.to_bytes() == raw
 
 
-@given(histories(WATCHED), st.lists(st.integers(0, 60), max_size=6), st.sampled_from([(2, 5), (1, 0), (3, 8), (2, 0)]))
-@settings(max_examples=120, deadline=None)
+@pytest.mark.parametrize(("spread_m", "memory_s"), [(4, 60), (8, 60), (8, 300)])
+def test_standing_on_a_fence_for_hours_raises_hardly_ever(spread_m: float, memory_s: float) -> None:
+    """Ten taxis on the very boundary for five hours, a fix every five seconds, errors that last (as receivers' do)."""
+    seed, devices, every_s, hours = 11, 10, 5, 5
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    fixes = hours * 3_600 // every_s
+    off_m = np.empty((devices, fixes))
+    off_m[:, 0] = rng.normal(0, spread_m, devices)
+    keeps = np.exp(-every_s / memory_s)
+    shocks = rng.normal(0, spread_m * np.sqrt(1 - keeps**2), off_m.shape)
+    for fix in range(1, fixes):
+        off_m[:, fix] = keeps * off_m[:, fix - 1] + shocks[:, fix]
+    time_ms = NOW_MS + np.tile(np.arange(fixes) * every_s * 1_000, devices)
+    columns: dict[str, Any] = {"slot": np.repeat(np.arange(devices), fixes), "time_ms": time_ms, "received_ms": time_ms}
+    columns |= {"lat": LAT + off_m.ravel() / METRES_PER_DEGREE, "lon": LON, "seq": np.tile(np.arange(fixes), devices)}
+    standing = PointBatch.of(devices * fixes, columns)
+    rises_per_h = {}
+    for margin_m in (0.0, 20.0):
+        rule = Fenced(FencesRule, RuleLimits(fence_margin_m=margin_m))
+        rule.context.kind_of_slot = np.zeros(devices, np.int8)
+        rule.fences([square(1, FenceRule.EXIT, -100, -50, 100)]).batch(standing)
+        rises_per_h[margin_m] = sum(one[4] for one in rule.happened) / devices / hours
+    print(rises_per_h)
+    assert rises_per_h[0.0] > 3
+    assert rises_per_h[20.0] <= 1
+
+
+@given(
+    histories(WATCHED),
+    st.lists(st.integers(0, 60), max_size=6),
+    st.sampled_from([(2, 5), (1, 0), (3, 8), (2, 0)]),
+    st.sampled_from([0.0, 9.0, 20.0]),
+)
+@settings(max_examples=80, deadline=None)
 def test_any_stream_cut_anywhere_is_what_the_plain_loop_says(
-    history: list[tuple[list[Fence], list[dict[str, Any]]]], places: list[int], confirm: tuple[int, int]
+    history: list[tuple[list[Fence], list[dict[str, Any]]]],
+    places: list[int],
+    confirm: tuple[int, int],
+    margin_m: float,
 ) -> None:
-    limits = RuleLimits(fence_max_inside=2, fence_confirm_points=confirm[0], fence_confirm_s=confirm[1])
+    points, span_s = confirm
+    limits = RuleLimits(
+        fence_max_inside=2, fence_confirm_points=points, fence_confirm_s=span_s, fence_margin_m=margin_m
+    )
     whole, plain, parts = Fenced(FencesRule, limits), PlainFences(limits), Fenced(FencesRule, limits)
     for fences, rows in history:
         whole.fences(fences)
@@ -164,7 +217,8 @@ def test_any_stream_cut_anywhere_is_what_the_plain_loop_says(
         if rows:
             plain.frame(whole.frames[-1], first_row)
         for some in cut(rows, places):
-            parts.points(some).restart()
+            parts.points(some)
+        parts.restart()
         assert parts.rule.to_bytes() == whole.rule.to_bytes()
     assert whole.happened == sorted(plain.told, key=lambda one: (one[6], one[2], one[4]))
     assert whole.gauges.get("fences_beyond_limit", 0) == plain.beyond

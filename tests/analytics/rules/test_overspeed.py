@@ -154,7 +154,8 @@ def test_any_stream_cut_anywhere_is_what_the_plain_loop_says(
         if rows:
             plain.frame(whole.frames[-1], first_row)
         for some in cut(rows, places):
-            parts.points(some).restart()
+            parts.points(some)
+        parts.restart()
         assert parts.rule.to_bytes() == whole.rule.to_bytes()
     assert whole.happened == sorted(plain.told, key=lambda one: (one[6], one[2], one[4]))
     assert parts.happened == whole.happened
