@@ -14,6 +14,7 @@ from analytics.meaning.limits import RuleLimits
 from analytics.rules.moved import ANCHOR_FIRST, ANCHOR_POINTS, ANCHOR_WAITS_S, MovedWhileArmed
 from model.codes import Flag
 from model.geo import METRES_PER_DEGREE, haversine_m
+from simulator.parked import Noise, draw
 from tests.analytics.keeper import NOW_MS
 from tests.analytics.rules.ebike_streams import ARMED, DISARMED, LAT, NO_FIX, VALID, Event, east, play, streams
 
@@ -91,7 +92,7 @@ def told(rows: list[dict[str, Any]], limits: RuleLimits) -> list[Event]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(streams(), st.integers(0, 3), st.sampled_from([0, 10, 120]), st.sampled_from([0.0, 0.2, 0.5]), st.booleans())
 def test_any_stream_cut_anywhere_tells_what_the_oracle_tells(stream, points, seconds, factor, restart) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     rows, cuts = stream
@@ -235,3 +236,19 @@ def test_the_memory_of_a_bike_that_is_not_armed_takes_no_bytes() -> None:
     _, again = play(MovedWhileArmed, [*rows, {**rows[-1], "time_ms": NOW_MS + 10**6, "flags": DISARMED}])
     assert nothing == again == MovedWhileArmed().to_bytes()
     assert len(armed) > len(nothing)
+
+
+def test_a_bike_parked_for_days_with_errors_like_the_measured_ones_is_quiet() -> None:
+    """The typical place of docs/design/ebike.md; fixes in a row alone would have rung there all the time."""
+    seed = 20_260_301
+    print("seed", seed)
+    noise = Noise((2.5,), (0.19, 0.47, 0.05, 0.48, 0.0), 0.49, 106.0, (float(np.log(21.0)), 0.64))
+    rows: list[dict[str, Any]] = []
+    for slot in (0, 1):
+        errors = draw(noise, np.array([2.5]), 60.0, 4 * 1_440, np.random.default_rng(seed + slot))[0]
+        for at, (e, n) in enumerate(errors.tolist()):
+            time_ms = NOW_MS + 60_000 * at
+            place = {"lat": LAT + n / METRES_PER_DEGREE, "lon": east(e)}
+            rows.append({"slot": slot, "time_ms": time_ms, "received_ms": time_ms, "flags": ARMED, **place})
+    assert rises(rows) == []
+    assert len(rises(rows, RuleLimits(moved_on_factor=0.0))) > 10
