@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from model import alarm as transitions
-from model.alarm import RESPONSE_CLOCK_MS, SYSTEM, Alarm, Condition, Side, Work
+from model.alarm import RESPONSE_CLOCK_MS, SYSTEM, Action, Alarm, Condition, Side, Work
 from model.desk import DeskAlarm
 from store.desk.limits import DeskLimits
 
@@ -46,14 +46,16 @@ def moved(before: Kept, alarm: Alarm, now_ms: int, limits: DeskLimits) -> Kept:
 
 
 def _ladder(before: Kept, alarm: Alarm, now_ms: int, limits: DeskLimits, *, fresh: bool) -> tuple[int, int]:
-    climbs = alarm.severity <= limits.escalate_severity and alarm.side is Side.NONE and alarm.work in _WAITING
-    if not climbs or len(limits.ladder_ms) <= 1:
+    sees = alarm.severity <= limits.escalate_severity and alarm.side is Side.NONE and len(limits.ladder_ms) > 1
+    if not sees or alarm.work not in _RUNNING or alarm.changed_how is Action.DISPATCH:
         return 0, 0
     was = before.alarm
     hidden = was.side is not Side.NONE
     lower = was.severity > limits.escalate_severity
     if not fresh and not hidden and not lower and was.work is alarm.work:
         return before.desk.rung, before.desk.due_ms
+    if alarm.work is Work.DISPATCHED:
+        return 0, 0  # a unit is on its way; `unmanned` says when it is not
     if alarm.work is Work.NEW:
         return 0, now_ms + limits.ladder_ms[1]
     return 0, now_ms + limits.dispatch_within_ms

@@ -12,11 +12,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from model.alarm import SYSTEM, Action, Alarm, Condition, Work
+from model.alarm import SYSTEM, Action, Alarm, Condition, Side, Work
 from model.desk import DeskAlarm, Event, Located
 from model.errors import Conflict, NotFound
 from store.desk import rows
-from store.desk.ladder import Kept, moved, next_due_ms
+from store.desk.ladder import Kept, moved, next_due_ms, unmanned
 from store.desk.limits import DeskLimits
 
 #: Kinds that say that a device is down, and so why what hangs on it is silent.
@@ -135,6 +135,8 @@ class Page:
         if located is not None:
             before = replace(before, desk=replace(before.desk, located=located))
         after = moved(before, alarm, self.now_ms, self.limits)
+        if before.alarm.side is not Side.NONE and self._left_alone(alarm):
+            after = unmanned(after, self.now_ms, self.limits)
         if alarm.lap != before.alarm.lap:
             self.connection.execute(_LAP, rows.lap_row(before))
         self.write(before, after)
@@ -183,6 +185,13 @@ class Page:
     def answer(self, device: str, alarm_id: str, state: str) -> None:
         """Something that the device is to be told."""
         self._answer_rows.append((self.next("answer"), device, alarm_id, state, self.now_ms))
+
+    def _left_alone(self, alarm: Alarm) -> bool:
+        """Whether its unit went off before it arrived."""
+        if alarm.work is not Work.DISPATCHED:
+            return False
+        found = self.connection.execute("SELECT 1 FROM units WHERE device = ? AND alarm = ?", (alarm.unit, alarm.id))
+        return found.fetchone() is None
 
     def _tell_device(self, after: Kept) -> None:
         alarm = after.alarm

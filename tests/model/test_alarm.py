@@ -145,6 +145,14 @@ def test_a_setting_may_raise_a_severity_and_not_lower_it() -> None:
     assert desk.raised("a", _signal(), severity=3).severity == 1
 
 
+def test_a_signal_may_raise_the_severity_and_brings_it_back_in_sight() -> None:
+    hidden = desk.suppressed(_alarm("offline"), "site down", T0)
+    assert desk.signalled(hidden, _signal(kind="offline", number=2), T0, severity=2).side is Side.SUPPRESSED
+    urgent = desk.signalled(hidden, _signal(kind="offline", number=2), T0, severity=1)
+    assert (urgent.severity, urgent.side) == (1, Side.NONE)
+    assert desk.signalled(urgent, _signal(kind="offline", number=3), T0, severity=3).severity == 1
+
+
 def test_what_the_table_does_not_allow_says_what_is() -> None:
     one = _alarm()
     with pytest.raises(Refused, match=r"cannot dispatch.*acknowledge"):
