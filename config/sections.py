@@ -295,6 +295,19 @@ class Api(Section):
     )
     request_timeout_s: float = setting(120.0, "seconds a request may take", "单个请求时限（秒）", ge=1, le=3_600)
     max_connections: int = setting(64, "connections at a time", "同时连接数上限", ge=1, le=10_000)
+    max_watchers: int = setting(
+        32, "readers of the alarms' live feed at a time", "同时实时查看警情的连接数", ge=1, le=1_000
+    )
+    watch_stall_s: float = setting(
+        30.0,
+        "a reader of the feed that takes nothing for so long is closed; it goes on by its number",
+        "实时连接多久不接收即断开（可凭编号续传），秒",
+        ge=1,
+        le=3_600,
+    )
+    watch_heartbeat_s: float = setting(
+        5.0, "how often the feed says that nothing happened", "实时连接无事件时的心跳间隔（秒）", ge=0.1, le=15
+    )
     max_answer_points: int = setting(2_000_000, "points in one answer", "单次应答的点数上限", ge=1, le=100_000_000)
 
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from config.sections import Settings
     from devices.registry import Registry
     from model.clock import Clock
+    from model.desk import Desk
     from store.audit import AuditLog
     from store.desk.desk import DeskFile
     from store.log.local import LocalLog
@@ -132,7 +133,7 @@ class Operations(ContextOperations, AlarmOperations):
         self._brought = self._context_of
 
     @property
-    def desk(self) -> DeskFile:
+    def desk(self) -> Desk:
         """The desk, for the feed."""
         return self._desk
 

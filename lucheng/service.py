@@ -260,7 +260,14 @@ class Service:
             on_fence_change=self.pulse.fences,
         )
         api = self.settings.api
-        app = make_app(operations, max_body_bytes=api.max_body_bytes, request_timeout_s=api.request_timeout_s)
+        app = make_app(
+            operations,
+            max_body_bytes=api.max_body_bytes,
+            request_timeout_s=api.request_timeout_s,
+            max_watchers=api.max_watchers,
+            stall_s=api.watch_stall_s,
+            heartbeat_s=api.watch_heartbeat_s,
+        )
         server = ApiServer(app, self.rooms.socket_path, max_connections=api.max_connections)
         server.start()
         self._stack.callback(server.stop)

@@ -123,7 +123,10 @@ def test_the_list_by_filter(house: House) -> None:
     house.ask("jurisdiction_import", data=json.dumps({"type": "FeatureCollection", "features": features}).encode())
     one = house.alarm("button/1")
     two = house.alarm("taxi/1", kind="overspeed", number=2)
-    ids = lambda **wanted: {row["alarm"] for row in house.ask("alarm_list", **wanted)}  # noqa: E731 read once
+
+    def ids(**wanted: Any) -> set[str]:
+        return {row["alarm"] for row in house.ask("alarm_list", **wanted)}
+
     assert ids() == {one, two}
     assert ids(kind="overspeed") == ids(device="taxi/1") == {two}
     assert ids(severity=1) == {one}

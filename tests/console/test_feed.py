@@ -198,14 +198,17 @@ def test_what_is_kept_as_text_and_what_is_read_again_join_without_a_seam(house: 
         feed.leave(reader)
         return got
 
+    def write() -> None:
+        for number in range(100, 400):
+            house.alarm(f"taxi/{number}", "overspeed", number)
+
     async def all_readers(feed: Feed) -> list[list[int]]:
         first = asyncio.ensure_future(read(feed, 0, 400))
         await asyncio.sleep(0)
-        writer = asyncio.to_thread(
-            lambda: [house.rooms.desk.take([house.made(f"taxi/{n}", "overspeed", n)]) for n in range(100, 400)]
-        )
+        writing = asyncio.ensure_future(asyncio.to_thread(write))
         late = [read(feed, after, 400 - after) for after in (0, 7, 50, 99)]
-        _, *got = await asyncio.gather(writer, first, *late)
+        got = await asyncio.gather(first, *late)
+        await writing
         return [*got, *await asyncio.gather(*(read(feed, after, 400 - after) for after in (0, 150, 380, 399)))]
 
     house.rooms.desk.take([house.made(f"taxi/{n}", "overspeed", n) for n in range(100)])
