@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from config.base import Section, setting
 
@@ -39,7 +39,15 @@ RoadLimits = Annotated[
 ]
 
 
-RuleNames = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=_MAX_NAME_CHARS)], ...], Field(max_length=50)]
+def _as_tuple(given: object) -> object:
+    return tuple(given) if isinstance(given, list) else given  # TOML has lists alone
+
+
+RuleNames = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=_MAX_NAME_CHARS)], ...],
+    Field(max_length=50),
+    BeforeValidator(_as_tuple),
+]
 
 
 class Rules(Section):
@@ -48,6 +56,13 @@ class Rules(Section):
     moving_kmh: float = setting(5.0, "at or above this speed a device moves", "速度不低于此值视为移动", ge=0.5, le=30)
     trip_gap_s: int = setting(300, "so long without a fix ends a trip", "多久没有定位即结束行程", ge=10, le=_DAY_S)
     stop_min_s: int = setting(120, "so long without movement is a stop", "多久不移动记为停留", ge=10, le=_DAY_S)
+    stop_diameter_m: float = setting(
+        50.0,
+        "within so many metres, for as long as a stop, a track has a stop",
+        "在此直径（米）范围内停留足够久，即记为轨迹中的停留",
+        ge=5,
+        le=10_000,
+    )
     trip_min_s: int = setting(
         60,
         "so long movement, pauses shorter than a stop included, is a trip",

@@ -105,11 +105,13 @@ def _toml_key(name: str) -> str:
 
 
 def toml_value(value: object) -> str:
-    """One scalar, or a table of scalars, as TOML; None is the empty text, which the schema reads as "not set"."""
+    """One scalar, or a table or list of scalars, as TOML; None is the empty text, which the schema reads as "not set"."""
     if value is None:
         return '""'
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, Mapping):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import model.errors
 from analytics.decisions import DECISIONS, VERDICT_ZH
-from analytics.rules.table import EVERY_RULE, RULES, TRIPS
+from analytics.rules.table import EVERY_RULE, RULES, TRIPS, WHICH_RULES
 from config.sections import Settings, section_types
 from config.settings import bounds_text, env_name, example
 from config.toml_lines import toml_value
@@ -134,7 +134,7 @@ def rules_page() -> str:
         for entry in RULES
     )
     users = {name: [entry.name for entry in RULES if name in entry.parameters] for name in section.model_fields}
-    users |= {name: ["all"] for name in EVERY_RULE}
+    users |= {name: ["all"] for name in (*EVERY_RULE, *WHICH_RULES)}
     for name in TRIPS:
         users[name].append("trips")
     limits = []

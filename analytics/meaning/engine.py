@@ -21,7 +21,7 @@ from analytics.meaning.limits import RuleLimits
 from analytics.rules.table import RULES, RuleEntry
 from analytics.slots import Slots
 from analytics.step import Step
-from model.errors import Corrupt
+from model.errors import Corrupt, UsageError
 from model.status_batch import StatusBatch, Tick
 
 _MAGIC = b"LCM1"
@@ -40,13 +40,23 @@ class Meaning:
 
     Attributes:
         context: what the rules go by; its kinds, fences and thefts are set from outside.
+
+    Raises UsageError for a name in `limits.off` that is no rule.
     """
 
     def __init__(self, limits: RuleLimits, clean: CleanLimits, entries: Sequence[RuleEntry] = RULES) -> None:
         self.context = Context(limits=limits)
         self._clean = clean
         self._places = Slots(FIELDS)
-        self.rules = [entry.make() for entry in entries if entry.make is not None]
+        ours = [entry for entry in entries if entry.make is not None]
+        unknown = sorted(set(limits.off) - {entry.name for entry in ours})
+        if unknown:
+            raise UsageError(
+                f"There is no rule {unknown[0][:40]!r} to turn off.",
+                mend="Use names of `lucheng rules list` that are rules of the analytics: "
+                + ", ".join(entry.name for entry in ours),
+            )
+        self.rules = [entry.make() for entry in ours if entry.make is not None and entry.name not in limits.off]
 
     def run(self, step: Step | None, statuses: StatusBatch | None, tick: Tick | None) -> Events:
         """Everything that one step means; `step` is at the point after `clean` and `rise`."""

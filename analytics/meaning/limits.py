@@ -24,6 +24,7 @@ class RuleLimits:
         moving_kmh: a leg at or above this speed is movement.
         trip_gap_s: so long without a fix ends a trip.
         stop_min_s: so long without movement is a stop.
+        stop_diameter_m: within so much, for that long, a track has a stop.
         trip_min_s: so long movement (with pauses shorter than stop_min_s) is a trip.
         overspeed_kmh: limit of a taxi where no fence has one.
         overspeed_over_kmh: tolerance above any limit.
@@ -51,6 +52,7 @@ class RuleLimits:
     moving_kmh: float = 5.0
     trip_gap_s: int = 300
     stop_min_s: int = 120
+    stop_diameter_m: float = 50.0
     trip_min_s: int = 60
     overspeed_kmh: float = 80.0
     overspeed_over_kmh: float = 5.0

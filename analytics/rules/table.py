@@ -44,9 +44,11 @@ class RuleEntry:
 
 
 #: Parameters that every rule goes by: they say what becomes of what it found.
-EVERY_RULE: tuple[str, ...] = ("late_signal_s", "off")
+EVERY_RULE: tuple[str, ...] = ("late_signal_s",)
+#: Limits that say which rules run at all.
+WHICH_RULES: tuple[str, ...] = ("off",)
 #: Parameters of trips and stops, which raise nothing.
-TRIPS: tuple[str, ...] = ("moving_kmh", "trip_gap_s", "trip_min_s", "stop_min_s")
+TRIPS: tuple[str, ...] = ("moving_kmh", "trip_gap_s", "trip_min_s", "stop_min_s", "stop_diameter_m")
 
 
 def _told(kind: str, device: str, en: str, zh: str) -> RuleEntry:

@@ -30,6 +30,7 @@ def rows(settings: Settings) -> list[dict[str, Any]]:
             "raises": list(entry.raises),
             "devices": list(entry.kinds),
             "by": "device" if entry.make is None else "rule",
+            "on": entry.make is None or entry.name not in limits.off,
             "limits": {name: getattr(limits, name) for name in entry.parameters + (EVERY_RULE if entry.make else ())},
             "en": entry.words.en,
             "zh": entry.words.zh,
@@ -51,4 +52,4 @@ def rules_list(context: typer.Context, *, as_json: Json = False) -> None:
         {**row, "when": in_language(entry.words), "by": text(f"rules.by_{row['by']}")}
         for row, entry in zip(found, RULES, strict=True)
     ]
-    output.table(("rule", "raises", "devices", "by", "limits", "when"), shown)
+    output.table(("rule", "on", "raises", "devices", "by", "limits", "when"), shown)

@@ -49,7 +49,7 @@ def test_cleaning(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(Rules.model_fields))
 def test_rules(name: str) -> None:
     default = getattr(Rules(), name)
-    other = {"lane": 20.0} if name == "road_limits_kmh" else default + 1
+    other = {"road_limits_kmh": {"lane": 20.0}, "off": ("fatigue",)}.get(name) or default + 1
     assert changed(rule_limits, f"rules.{name}", other) == 1
 
 

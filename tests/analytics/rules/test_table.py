@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import fields
 
 from analytics.meaning.limits import RuleLimits
-from analytics.rules.table import EVERY_RULE, RULES, TRIPS
+from analytics.rules.table import EVERY_RULE, RULES, TRIPS, WHICH_RULES
 from model.codes import ALARM_BY_NAME, ALARM_KINDS
 from model.device import Kind
 
@@ -20,7 +20,7 @@ def test_every_kind_of_alarm_is_raised_by_somebody_and_nothing_else_is() -> None
 
 
 def test_every_limit_is_used_and_every_parameter_is_a_limit() -> None:
-    used = {name for entry in RULES for name in entry.parameters} | set(EVERY_RULE)
+    used = {name for entry in RULES for name in entry.parameters} | set(EVERY_RULE) | set(WHICH_RULES)
     assert used | set(TRIPS) == LIMITS
     assert all(len(set(entry.parameters)) == len(entry.parameters) for entry in RULES)
 
