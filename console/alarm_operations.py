@@ -1,4 +1,4 @@
-"""Operations on alarms, patrol units and cases of stolen e-bikes.
+"""Operations on alarms and patrol units.
 
 Invariants: every action of a person is audited under that person's name before it is tried, and so is its refusal; what an
 action was decided on is a version, and whoever comes second is told who was first; reads take a `Grant`. A place is given
@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any
 from console.alarm_rows import (
     alarm_row,
     alarm_signal_row,
-    case_row,
     event_row,
     stats_row,
     step_row,
     unit_row,
 )
-from console.device_operations import DEFAULT_LIST_ROWS, Caller, DeviceOperations
-from console.ebikes import is_ebike, shows_alarm_place
+from console.case_operations import MAX_NOTE_CHARS, CaseOperations
+from console.device_operations import DEFAULT_LIST_ROWS, Caller
+from console.ebikes import shows_alarm_place
+from console.given_texts import MAX_ID_CHARS, check_id, one_of, short
 from console.kept_rows import MAX_LIST_ROWS, check_limit
 from console.track_rows import FIRST_MS, LAST_MS
 from model.alarm import SYSTEM, Outcome, Work
 from model.codes import ALARM_BY_NAME
-from model.desk import AlarmFilter, Case, CaseState, DeskAlarm, Event, UnitState
+from model.desk import AlarmFilter, DeskAlarm, Event, UnitState
 from model.device import Device, Kind, check_device_id
 from model.errors import Conflict, NotFound, Refused, UsageError
 from model.flood import fold
@@ -34,7 +35,6 @@ from store.audit import purpose_text
 
 if TYPE_CHECKING:
     from model.clock import Clock
-    from model.desk import Desk
 
 #: Alarms that one call may say are shown.
 DEFAULT_MAX_SHOWN = 1_000
@@ -42,9 +42,6 @@ DEFAULT_MAX_SHOWN = 1_000
 DEFAULT_ALARM_SIGNALS = 200
 #: How often an action decided on no version in particular is tried again when a signal or a clock came between.
 DEFAULT_ACTION_TRIES = 8
-MAX_ID_CHARS = 64
-MAX_OWNER_REF_CHARS = 100
-MAX_NOTE_CHARS = 500
 #: From 1, the inner line of defence, to 3; 0 is none.
 MAX_UNIT_LEVEL = 3
 MINUTE_MS = 60_000
@@ -55,35 +52,10 @@ _WHY_CHARS = 200
 _Move = Callable[[str, int], DeskAlarm]
 
 
-def one_of(given: str, what: str, known: Sequence[str]) -> str:
-    """`given` when it is known, else UsageError that lists what is."""
-    if given in known:
-        return given
-    raise UsageError(f"{given[:40]!r} is no {what}.", mend="Use one of " + ", ".join(known) + ".")
-
-
-def short(text: str, what: str, max_chars: int) -> str:
-    """`text` when it is within its limit, else UsageError; what no file could hold (half a character) in escapes."""
-    if len(text) > max_chars:
-        raise UsageError(f"The {what} is longer than {max_chars} characters.", mend="Shorten it.")
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def check_id(given: str, what: str) -> str:
-    """`given` when it has the form of an id that the desk gives, else UsageError."""
-    if 0 < len(given) <= MAX_ID_CHARS and given.isascii() and given.isprintable():
-        return given
-    raise UsageError(
-        f"That is no id of {what}.", mend="The lists of `lucheng alarm` and `lucheng ebike case` have them."
-    )
-
-
-class AlarmOperations(DeviceOperations):
+class AlarmOperations(CaseOperations):
     """What can be asked of the desk; see `console.operations.Operations` for the arguments."""
 
-    _desk: Desk
     _clock: Clock
-    _on_fact: Callable[[dict[str, Any]], None]
     #: (who asks, the alarm, whether its place may be given out): what it brings with it.
     _brought: Callable[[Caller, DeskAlarm, bool], dict[str, Any]]
 
@@ -313,82 +285,7 @@ class AlarmOperations(DeviceOperations):
         self._note(caller, "unit.set", unit, level=level, state=state)
         return unit_row(self._desk.set_unit(unit, caller.who, level=level, state=to))
 
-    # -- stolen e-bikes -----------------------------------------------------------------------
-
-    def ebike_report(self, caller: Caller, device: str, owner_ref: str, note: str = "") -> dict[str, Any]:
-        """The owner reports it stolen: a case opens, and the rules watch for it."""
-        bike = self._ebike(device)
-        if not owner_ref.strip():
-            raise UsageError("The owner's report has no reference.", mend="Give the number of the owner's report.")
-        owner_ref = short(owner_ref, "reference", MAX_OWNER_REF_CHARS)
-        note = short(note, "note", MAX_NOTE_CHARS)
-        self._note(caller, "case.report", device, owner_ref=owner_ref)
-        case = self._desk.report_stolen(device, owner_ref, caller.who, note=note)
-        self._on_fact(_stolen(bike, on=True))
-        return case_row(case)
-
-    def ebike_recover(self, caller: Caller, case: str = "", device: str = "", note: str = "") -> dict[str, Any]:
-        """It is found: by the case, or by the e-bike when it has one open case."""
-        return self._step(caller, self._case_of(case, device), CaseState.RECOVERED, note)
-
-    def ebike_step(self, caller: Caller, case: str, state: str, note: str = "") -> dict[str, Any]:
-        """Move a case on: `stolen` (confirmed), `tracked`, `recovered` or `closed`."""
-        to = CaseState(
-            one_of(state, "step of a case", [one.value for one in CaseState if one is not CaseState.REPORTED])
-        )
-        return self._step(caller, self._case(case), to, note)
-
-    def ebike_case(self, caller: Caller, case: str) -> dict[str, Any]:
-        """One case with its steps."""
-        self._note(caller, "read.cases", check_id(case, "a case"))
-        return case_row(self._case(case))
-
-    def ebike_cases(
-        self,
-        caller: Caller,
-        device: str = "",
-        all: bool = False,  # noqa: A002, FBT001, FBT002 called by name alone, as the option is
-        limit: int = DEFAULT_LIST_ROWS,
-    ) -> list[dict[str, Any]]:
-        """The open cases, or all of them."""
-        check_limit(limit)
-        if device:
-            check_device_id(device)
-        self._note(caller, "read.cases", device or "*")
-        return [case_row(case) for case in self._desk.cases(device=device, open_only=not all, limit=limit)]
-
-    def stolen_facts(self) -> list[dict[str, Any]]:
-        """What the rules have to know of e-bikes reported stolen, from the open cases; for a start after a crash."""
-        searched = [case for case in self._desk.cases() if case.state is not CaseState.RECOVERED]
-        return [_stolen(self._known(case.device), on=True) for case in searched]
-
-    def _step(self, caller: Caller, case: Case, to: CaseState, note: str) -> dict[str, Any]:
-        bike = self._known(case.device)
-        note = short(note, "note", MAX_NOTE_CHARS)
-        self._note(caller, "case.move", case.device, case=case.id, state=to.value)
-        moved = self._desk.move_case(case.id, to, caller.who, note=note)
-        if to in (CaseState.RECOVERED, CaseState.CLOSED):
-            self._on_fact(_stolen(bike, on=False))
-        return case_row(moved)
-
-    def _case_of(self, case: str, device: str) -> Case:
-        if bool(case) == bool(device):
-            raise UsageError("It is not said which.", mend="Name the case or the e-bike, one of them.")
-        if case:
-            return self._case(case)
-        check_device_id(device)
-        found = self._open_cases(device)
-        if not found:
-            raise NotFound(f"{device} has no open case.", mend="`lucheng ebike case` shows which there are.")
-        return found[0]
-
-    def _case(self, case: str) -> Case:
-        return self._desk.case(check_id(case, "a case"))
-
     # -- what they share ----------------------------------------------------------------------
-
-    def _open_cases(self, device: str) -> list[Case]:
-        return self._desk.cases(device=device, open_only=True)
 
     def _shows_place(self, device: str) -> bool:
         return shows_alarm_place(device, self._open_cases)
@@ -439,20 +336,9 @@ class AlarmOperations(DeviceOperations):
             raise UsageError(f"{device} is no patrol unit.", mend="Name a device of kind unit.")
         return self._known(device)
 
-    def _ebike(self, device: str) -> Device:
-        check_device_id(device)
-        if not is_ebike(device):
-            raise UsageError(f"{device} is no e-bike.", mend="Name a device of kind ebike.")
-        return self._known(device)
-
 
 def _span_ms(minutes: float) -> int:
     """Milliseconds; UsageError unless it is more than none and at most a month."""
     if not 0 < minutes <= MAX_SPAN_MINUTES:
         raise UsageError(f"{minutes:g} minutes.", mend=f"Give more than 0 and at most {MAX_SPAN_MINUTES}.")
     return int(minutes * MINUTE_MS)
-
-
-def _stolen(bike: Device, *, on: bool) -> dict[str, Any]:
-    """What the rules are told of a theft."""
-    return {"kind": "stolen", "slot": bike.slot, "on": on}
