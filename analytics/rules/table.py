@@ -15,6 +15,7 @@ from analytics.rules.button import ButtonBattery, ButtonSilent
 from analytics.rules.fatigue import Fatigue
 from analytics.rules.fences import FencesRule
 from analytics.rules.illegal_move import IllegalMove
+from analytics.rules.motion import Motion
 from analytics.rules.moved import MovedWhileArmed
 from analytics.rules.overspeed import OverspeedRule
 from analytics.rules.silence import Silence
@@ -62,6 +63,17 @@ def _told(kind: str, device: str, en: str, zh: str) -> RuleEntry:
 
 #: Filled by the modules of this folder, in running order.
 RULES: tuple[RuleEntry, ...] = (
+    RuleEntry(
+        "motion",
+        Motion,
+        (),
+        ("taxi", "ebike", "unit"),
+        ("moving_kmh", "trip_gap_s", "trip_min_s", "stop_min_s"),
+        Word(
+            "raises nothing: counts trips, stops and changes of a taxi's occupancy, and adds up the way driven",
+            "不报警：统计行程、停留与出租车载客状态变化，并累计行驶里程",
+        ),
+    ),
     RuleEntry(
         "moved_while_armed",
         MovedWhileArmed,

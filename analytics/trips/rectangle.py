@@ -39,8 +39,10 @@ def small(lat: Floats, lon: Floats, first: Ints, last: Ints, max_diameter_m: flo
     """Whether the points of each window are small, as the module says.
 
     Args:
-        lat, lon: degrees, shape (n,).
-        first, last: rows of each window, inclusive; last > first.
+        lat: degrees, shape (n,).
+        lon: degrees, shape (n,).
+        first: first row of each window.
+        last: last row of each window, inclusive; greater than `first`.
         max_diameter_m: the limit, exclusive.
     """
     out = np.zeros(len(first), np.bool_)

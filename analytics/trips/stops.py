@@ -324,9 +324,7 @@ class _Lanes:
         walk.stands[ends] = False
         self._leave_or_stay(walk, who[~over], at[~over], box[~over])
 
-    def _leave_or_stay(
-        self, walk: _Walk, who: npt.NDArray[np.intp], at: Ints, box: npt.NDArray[np.int32]
-    ) -> None:
+    def _leave_or_stay(self, walk: _Walk, who: npt.NDArray[np.intp], at: Ints, box: npt.NDArray[np.int32]) -> None:
         """The first row that the box alone does not let in: is the window still small with it?"""
         box = np.minimum(box, self.boxes.block(0, at))
         code = self._code(box, walk.first[who], at)
@@ -343,7 +341,6 @@ class _Lanes:
         goes, at = goes[stopped], at[stopped]
         walk.keep(goes, walk.at - 2)
         walk.reset[goes] = at
-
 
     def _wait(self, walk: _Walk, who: npt.NDArray[np.intp]) -> None:
         """Take in the next points that lie within the hull of a window: they change neither rectangle nor box."""
