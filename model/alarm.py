@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from model.codes import ALARM_BY_NAME, Word
 from model.errors import Conflict, Refused, UsageError
@@ -261,10 +262,18 @@ def signalled(
     if not takes(alarm, signal, reopen_ms=reopen_ms):
         raise Refused("The alarm was closed too long ago.", mend="Raise a new alarm.")
     again = alarm.work in (Work.RESOLVED, Work.CLOSED)
-    after = _moved(alarm, Action.SIGNAL, SYSTEM, now_ms)
-    after = replace(after, condition=Condition.ACTIVE, cleared_ms=0, signals=alarm.signals + 1, last_signal=signal.id)
-    after = replace(after, severity=min(alarm.severity, severity or alarm.severity))
-    if after.severity == 1:
+    after = _moved(
+        alarm,
+        Action.SIGNAL,
+        SYSTEM,
+        now_ms,
+        condition=Condition.ACTIVE,
+        cleared_ms=0,
+        signals=alarm.signals + 1,
+        last_signal=signal.id,
+        severity=min(alarm.severity, severity or alarm.severity),
+    )
+    if after.severity == 1 and after.side is not Side.NONE:
         after = replace(after, side=Side.NONE, side_until_ms=0, side_reason="")
     if not again:
         if alarm.late and not signal.late and not alarm.on_scene_ms:
@@ -411,12 +420,13 @@ def _decided(alarm: Alarm, action: Action, decided_on: int, who: str, now_ms: in
     return _moved(alarm, action, _said(who, "who"), now_ms)
 
 
-def _moved(alarm: Alarm, action: Action, who: str, now_ms: int) -> Alarm:
+def _moved(alarm: Alarm, action: Action, who: str, now_ms: int, **changes: Any) -> Alarm:
     work = TRANSITIONS[action].get(alarm.work)
     if work is None:
         can = [str(one) for one in Action if alarm.work in TRANSITIONS[one]]
         raise Refused(f"An alarm that is {alarm.work} cannot {action}.", mend=f"It can: {', '.join(can)}.")
-    return replace(alarm, work=work, version=alarm.version + 1, changed_by=who, changed_ms=now_ms, changed_how=action)
+    version = alarm.version + 1
+    return replace(alarm, work=work, version=version, changed_by=who, changed_ms=now_ms, changed_how=action, **changes)
 
 
 def _span(from_ms: int, to_ms: int) -> int:

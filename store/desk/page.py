@@ -7,7 +7,7 @@ device and the note that its children have to be looked at; a number is given by
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +29,7 @@ DEVICE_SOURCES = ("message", "bit")
 TAKEN_ON = (Work.ACKNOWLEDGED, Work.DISPATCHED, Work.ON_SCENE)
 
 _ALL_COLUMNS = ("number", *rows.COLUMNS, "next_due_ms")
+_SIGNALS_AT = _ALL_COLUMNS.index("signals")
 _MARKS = ", ".join("?" * len(_ALL_COLUMNS))
 _UPSERT = (
     f"INSERT INTO alarms ({', '.join(_ALL_COLUMNS)}) VALUES ({_MARKS})"  # noqa: S608 (constants)
@@ -113,13 +114,13 @@ class Page:
         if row[0] == number:
             self.next("alarm")
             return fresh, True
-        return _uncounted(rows.kept_of(row[0], row[1:])), False
+        return _uncounted(row), False
 
     def reopen(self, device: str, kind: str, fence: str, closed_since_ms: int) -> Kept | None:
         """The alarm of that key that was closed last and since then, when none is open; its signal is counted."""
         values = (device, kind, fence, closed_since_ms, device, kind, fence)
         row = self.connection.execute(_REOPEN, values).fetchone()
-        return None if row is None else _uncounted(rows.kept_of(row[0], row[1:]))
+        return None if row is None else _uncounted(row)
 
     def move(
         self,
@@ -230,7 +231,8 @@ def no_such_alarm(alarm_id: str) -> NotFound:
     return NotFound(f"There is no alarm {alarm_id[:64]!r}.", mend="`lucheng alarm list` shows what there is.")
 
 
-def _uncounted(kept: Kept) -> Kept:
+def _uncounted(row: Sequence[Any]) -> Kept:
     """The upsert has counted the signal already; the transition counts it again."""
-    alarm = replace(kept.alarm, signals=kept.alarm.signals - 1)
-    return replace(kept, desk=replace(kept.desk, alarm=alarm))
+    values = list(row)
+    values[_SIGNALS_AT] -= 1
+    return rows.kept_of(values[0], values[1:])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -47,6 +48,8 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "breached": lambda value: None if value is None else bool(value),
 }
 _CONVERTED = tuple((_ALARM_FIELDS.index(name), convert) for name, convert in _CONVERTERS.items())
+_alarm_values = attrgetter(*_ALARM_FIELDS)
+_signal_values = attrgetter(*SIGNAL_COLUMNS)
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
 
@@ -58,7 +61,7 @@ def plain_text(text: str) -> str:
 
 def signal_row(signal: Signal) -> tuple[object, ...]:
     """A signal in the order of `SIGNAL_COLUMNS`."""
-    row = list(astuple(signal))
+    row = list(_signal_values(signal))
     for name in ("note", "device_alarm_id"):  # what the device itself may write
         row[SIGNAL_COLUMNS.index(name)] = plain_text(getattr(signal, name))
     return tuple(row)
@@ -75,7 +78,7 @@ def alarm_row(kept: Kept) -> list[object]:
     """A kept alarm in the order of `COLUMNS`."""
     desk, located = kept.desk, kept.desk.located
     alarm = desk.alarm
-    row: list[object] = [getattr(alarm, name) for name in _ALARM_FIELDS]
+    row: list[object] = list(_alarm_values(alarm))
     row += (
         located.area,
         located.site,

@@ -27,7 +27,6 @@ from store.desk.limits import DeskLimits
 from store.desk.schema import MIGRATIONS
 from tests.store.desk.conformance import GRANT, T0, DeskConformance, OpenDesk, Places, gone, press
 
-
 PROJECT = Path(__file__).parents[3]
 
 
@@ -163,7 +162,7 @@ def test_a_panic_goes_between_two_pieces_of_a_flood(tmp_path: Path) -> None:
         return Located()
 
     with closing(DeskFile(tmp_path / "desk.db", clock=FakeClock(T0), locate=locate)) as desk:
-        flood = [press(n, kind="offline", device=f"taxi/{n}") for n in range(300)]
+        flood = [press(n, kind="offline", device=f"taxi/{n}") for n in range(1, 301)]
         desk.take([*flood, press(5_000, device="button/5")], consumer="points", position=5_000)
         panics[0].join()
         events = desk.events(0, limit=1_000)

@@ -21,6 +21,7 @@ from model.errors import LuchengError
 from model.signal import Clear, Signal
 from store.database import connect
 from store.desk import desk as desk_module
+from store.desk import taking
 from store.desk.desk import DeskFile
 from store.desk.limits import DeskLimits
 from tests.store.desk.conformance import GRANT, T0
@@ -107,7 +108,7 @@ class DeskMachine(RuleBasedStateMachine):
     @rule(many=st.integers(1, 12), pieces=st.integers(0, 3))
     def desk_crashes_between_two_pieces(self, many: int, pieces: int) -> None:
         left = pieces
-        real = desk_module.take_piece
+        real = taking.take_piece
 
         def take_piece(*args: object) -> int:
             nonlocal left
