@@ -148,6 +148,22 @@ def test_deep_splits_and_shapely_where_too_many_edges_meet() -> None:
     assert same_as_loop(index, np.concatenate((near, cell_borders(index, chance, near[:500])))) > 1_000
 
 
+def test_an_edge_through_the_corner_that_a_cell_is_judged_from() -> None:
+    """The frame alone decides where the cells are, so that triangles can be drawn through their grown corners."""
+    print("seed", SEED)
+    chance = np.random.default_rng(SEED)
+    frame = shapely.box(110.0, 40.0, 110.8, 40.8)
+    grid = FenceIndex(fences_of(polygon(1, frame)), max_cells=0)._grid
+    corner = np.array((grid.west + 2 * grid.cell_lon, grid.south + 2 * grid.cell_lat)) - MARGIN_DEG
+    drawn = [frame]
+    for turn in np.arange(48) * (2 * np.pi / 48):
+        ends = corner + 0.1 * np.array([(np.cos(turn + more), np.sin(turn + more)) for more in (0.0, 0.3, np.pi)])
+        drawn += [shapely.Polygon((corner, ends[0], ends[1])), shapely.Polygon(ends)]
+    index = FenceIndex(fences_of(*(polygon(at + 1, one) for at, one in enumerate(drawn))), max_cells=0)
+    assert (index._grid, index._depth) == (grid, 0)
+    assert same_as_loop(index, corner + chance.uniform(-0.11, 0.11, (3_000, 2))) > 10_000
+
+
 def test_real_points() -> None:
     """An hour and more of San Francisco's taxis and two of Beijing's, in fences over both towns."""
     if not DATA.is_dir():
