@@ -80,7 +80,9 @@ class Raising:
             )
 
     def of_fallen(self, fallen: Fallen) -> Iterator[Clear]:
-        """Alarm bits that fell."""
+        """Alarm bits that fell; none of a file's, which is nobody's alarm."""
+        if self._file:
+            return
         where = self._where(fallen.row, self._work.starts, self._work.positions)
         slots = self._work.batch.slot[fallen.row].tolist()
         for (position, _), slot, bit, time_ms in zip(
@@ -102,6 +104,8 @@ class Raising:
             fence_id = self._fence_id(fence) if fence else ""
             device = self._ids[slot]
             if not part.rises:
+                if self._file:
+                    continue
                 yield Clear(kind.name, device, fence_id, time_ms, position)
                 continue
             placed = isfinite(here_lat) and isfinite(here_lon)
