@@ -33,6 +33,7 @@ from console.kept_rows import (
 )
 from console.store_checks import check_file
 from console.track_rows import FIRST_MS, LAST_MS, places, track_json
+from console.trip_operations import TripOperations
 from devices.directory import KIND_CODE, KINDS, Directory
 from model.batch import PointBatch
 from model.codes import ALARM_BY_NAME, Reason
@@ -70,7 +71,7 @@ class Track:
         return track_json(self.device, self.points)
 
 
-class Operations(ContextOperations, AlarmOperations):
+class Operations(ContextOperations, AlarmOperations, TripOperations):
     """The operations of one open data folder; safe to call from several threads.
 
     Args:

@@ -35,6 +35,7 @@ ROUTES: tuple[Route, ...] = (
     Route("status", "GET", "/v1/status"),
     Route("where", "GET", "/v1/where"),
     Route("track", "GET", "/v1/track"),
+    Route("trips", "GET", "/v1/trips"),
     Route("quarantine_list", "GET", "/v1/quarantine"),
     Route("quarantine_show", "GET", "/v1/quarantine/{number}"),
     Route("signal_list", "GET", "/v1/signals"),

@@ -14,6 +14,7 @@ import lucheng.cli.keep_commands as keep
 import lucheng.cli.read_commands as read
 import lucheng.cli.rule_commands as rules
 import lucheng.cli.service_commands as service
+import lucheng.cli.trip_commands as trips
 import lucheng.cli.unit_commands as units
 from lucheng.cli.frame import Config, Data, command, group, place
 from lucheng.cli.texts import text
@@ -49,6 +50,7 @@ for name, function, panel in (
     ("ingest", service.ingest, "panel.service"),
     ("publish", service.publish, "panel.service"),
     ("track", read.track, "panel.read"),
+    ("trips", trips.trips, "panel.read"),
     ("where", read.where, "panel.read"),
     ("status", read.status, "panel.read"),
     ("doctor", service.doctor, "panel.keep"),
