@@ -156,7 +156,11 @@ class Rules(Section):
         le=20,
     )
     moved_stay_s: int = setting(
-        900, "or out there for so long without going on", "或未继续远离但持续超出的时间", ge=0, le=86_400
+        1_200,
+        "or out there for so long without going on (at that distance; half as long twice as far)",
+        "或未继续远离但持续超出的时间（距离加倍则时间减半）",
+        ge=0,
+        le=86_400,
     )
     low_battery_pct: int = setting(20, "low at or below this charge", "电量不高于此值即告警", ge=0, le=100)
     low_battery_clear_pct: int = setting(

@@ -38,7 +38,8 @@ class RuleLimits:
         moved_min_m, moved_acc_factor: moved beyond max(moved_min_m, moved_acc_factor × accuracy) of where it was armed.
         moved_acc_m: accuracy of a tracker that sends none.
         moved_confirm_points, moved_confirm_s: fixes in a row out there, over so long at least, while it goes on: the last
-            is farther than the first by moved_on_factor × that distance; moved_stay_s: so long where it does not go on.
+            is farther than the first by moved_on_factor × that distance; moved_stay_s: so long where it does not go on
+            (at that distance; half as long twice as far).
         low_battery_pct, low_battery_clear_pct: raised at or below the first, gone at or above the second.
         stolen_repeat_s: a reported-stolen e-bike that reports again is told again after so long.
         fence_confirm_points, fence_confirm_s: fixes in a row on the other side, over so long at least, until a device
@@ -73,7 +74,7 @@ class RuleLimits:
     moved_confirm_points: int = 2
     moved_confirm_s: int = 10
     moved_on_factor: float = 1.0
-    moved_stay_s: int = 900
+    moved_stay_s: int = 1_200
     low_battery_pct: int = 20
     low_battery_clear_pct: int = 30
     stolen_repeat_s: int = 600

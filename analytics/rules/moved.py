@@ -2,9 +2,9 @@
 
 Purpose: a fix is beyond when it is farther than max(`moved_min_m`, `moved_acc_factor` × accuracy) from the anchor. The cause
 rises when fixes in a row are beyond, at least `moved_confirm_points` of them, and either it goes on (over at least
-`moved_confirm_s` the last has got farther than the first by `moved_on_factor` × that distance) or it stays (`moved_stay_s`);
-it falls at the first fix back within, or when it is disarmed. Errors of a standing receiver leap and stay off for minutes,
-they seldom go on; docs/design/ebike.md has the figures.
+`moved_confirm_s` the last has got farther than the first by `moved_on_factor` × that distance) or it stays (for
+`moved_stay_s`, half of it twice as far); it falls at the first fix back within, or when it is disarmed. Errors of a
+standing receiver leap and stay off for minutes, they seldom go on; docs/design/ebike.md has the figures.
 
 The anchor is the median, per axis, of samples: the first `ANCHOR_FIRST` placed fixes after arming, so that one bad fix
 moves nothing, and later ones at `ANCHOR_WAITS_S` that were within, since fixes a minute apart share their error. Accuracy is
@@ -303,7 +303,8 @@ def _confirmed(armed: _Armed, at: Rows, far: Floats, out: Bools, limits: RuleLim
     first_m = np.where(carried, before["out_m"], far[begin])
     gained = far - first_m >= limits.moved_on_factor * armed.reach_m[at]
     goes_on = (took_ms >= limits.moved_confirm_s * 1_000) & (gained | (limits.moved_on_factor <= 0))
-    stays = took_ms >= limits.moved_stay_s * 1_000
+    # Twice as far, half as long: the farther an error leaps, the rarer it is.
+    stays = took_ms * far >= limits.moved_stay_s * 1_000 * armed.reach_m[at]
     held = out & (count >= limits.moved_confirm_points) & (goes_on | stays)
     # Once it holds it holds until a fix within.
     held_at = last_where(held, starts, lasts, before=False)

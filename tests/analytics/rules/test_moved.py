@@ -71,7 +71,7 @@ class Oracle:
             factor = self.limits.moved_on_factor
             goes_on = factor <= 0 or far - self.first_m >= factor * reach
             confirmed = (took_ms >= 1_000 * self.limits.moved_confirm_s and goes_on) or (
-                took_ms >= 1_000 * self.limits.moved_stay_s
+                took_ms * far >= self.limits.moved_stay_s * 1_000 * reach
             )
             self.up = self.up or (confirmed and len(self.out) >= self.limits.moved_confirm_points)
             return (True, far) if self.up and not was else None
@@ -159,9 +159,12 @@ def test_going_on_is_confirmed_over_10_s_and_not_sooner() -> None:
 
 
 def test_a_bike_put_down_nearby_is_told_after_it_stayed_there() -> None:
-    """A receiver's errors stay off for minutes, not for a quarter of an hour."""
-    rows = line([0.0, 0.0, 0.0, *[40.0] * 100], every_s=10)
-    assert rises(rows) == [3 + RuleLimits().moved_stay_s // 10]
+    """A receiver's errors stay off for minutes, not for a quarter of an hour; and the farther, the shorter."""
+    for far, after_s in ((40.0, 900), (60.0, 600), (120.0, 300)):
+        assert RuleLimits().moved_stay_s * RuleLimits().moved_min_m == pytest.approx(far * after_s)
+        # A little more, so that rounding decides nothing.
+        rows = line([0.0, 0.0, 0.0, *[far + 0.2] * 100], every_s=10)
+        assert rises(rows) == [3 + after_s // 10]
     assert rises(line([0.0, 0.0, 0.0, *[40.0] * 80, 0.0])) == []
 
 
