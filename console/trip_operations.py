@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from console.device_operations import Caller
 from console.track_rows import rfc3339
 
 if TYPE_CHECKING:
     from analytics.trips.journeys import Flips, StopRows, TripRows
     from config.sections import Settings
-    from console.device_operations import Caller
     from console.operations import Track
 
 

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from analytics.trips.journeys import count_trips
 from ingest.files import FileBatch, open_file
+from lucheng.limits import clean_limits, rule_limits
 from lucheng.runner import JobTally, Runner
 from lucheng.steps import FILE_JOB_BYTES
 from model.batch import PointBatch
@@ -205,7 +207,9 @@ def ingest_file(
     totals.devices = len(devices)
     totals.signals = dict(tally.signals)
     if tally.whole:
-        totals.trips, totals.stops = count_trips(PointBatch.concat(tally.points))
+        totals.trips, totals.stops = count_trips(
+            PointBatch.concat(tally.points), rule_limits(settings), clean_limits(settings)
+        )
     totals.seconds = clock.monotonic_s() - started_s
     if broken is not None:
         raise BadFile(broken, totals) from broken
