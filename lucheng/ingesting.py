@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from analytics.trips.journeys import count_trips
 from ingest.files import FileBatch, open_file
 from lucheng.limits import clean_limits, rule_limits
 from lucheng.runner import JobTally, Runner
@@ -207,9 +206,7 @@ def ingest_file(
     totals.devices = len(devices)
     totals.signals = dict(tally.signals)
     if tally.whole:
-        totals.trips, totals.stops = count_trips(
-            PointBatch.concat(tally.points), rule_limits(settings), clean_limits(settings)
-        )
+        totals.trips, totals.stops = _trips_and_stops(PointBatch.concat(tally.points), settings)
     totals.seconds = clock.monotonic_s() - started_s
     if broken is not None:
         raise BadFile(broken, totals) from broken
@@ -236,3 +233,9 @@ def _records(batch: FileBatch, job: bytes, totals: FileTotals) -> Iterator[NewRe
             totals.quarantined[item.reason] = totals.quarantined.get(item.reason, 0) + item.rows
         totals.received += bad
         yield NewRecord(RecordKind.QUARANTINE, bad, _packer.encode(batch.quarantined))
+
+
+def _trips_and_stops(points: PointBatch, settings: Settings) -> tuple[int, int]:
+    from analytics.trips.journeys import count_trips  # noqa: PLC0415 shapely costs 0.2 s
+
+    return count_trips(points, rule_limits(settings), clean_limits(settings))
