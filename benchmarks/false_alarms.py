@@ -52,7 +52,7 @@ INTERVALS_S = (10, 30, 60)
 #: The interval of the whole grid and of the plot.
 GRID_S = 30
 #: Days of each bike for all settings but the default: the run is to end within two minutes.
-GRID_DAYS = 10.0
+GRID_DAYS = 6.0
 PARKED_S = 1_800
 #: So long after its beginning a theft is looked at; the longest rides are cut off there, the others end where they end.
 AFTER_S = 1_500
@@ -70,9 +70,10 @@ ACCURACY_PER_SPREAD = 1.51
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one setting gave: false alarms (rises within a quarter of an hour are one), rises, bikes without any, of how many."""
+    """What one setting gave: false alarms (rises within a quarter of an hour are one), most of one bike, rises, quiet bikes of how many."""
 
     alarms: int
+    most: int
     rises: int
     quiet_bikes: int
     bikes: int
@@ -177,7 +178,7 @@ def parked(place_m: Floats, every_s: float, acc_m: Floats, settings: list[RuleLi
     bikes, count = place_m.shape[:2]
     days = count * every_s / DAY_S
     time_s, flags = daily(days, every_s, bikes)
-    alarms, rises, quiet = (np.zeros(len(settings), np.int64) for _ in range(3))
+    alarms, most, rises, quiet = (np.zeros(len(settings), np.int64) for _ in range(4))
     for bike in range(bikes):  # one at a time, so that a month of them fits into memory
         here = slice(bike, bike + 1)
         frame = frame_of(time_s[here], place_m[here], flags[here], acc_m[here])
@@ -185,11 +186,12 @@ def parked(place_m: Floats, every_s: float, acc_m: Floats, settings: list[RuleLi
             _, when = risen(frame, 1, limits)
             rises[number] += len(when)
             quiet[number] += not len(when)
-            alarms[number] += (len(when) > 0) + int((np.diff(when) > SAME_ALARM_MS).sum())
+            mine = (len(when) > 0) + int((np.diff(when) > SAME_ALARM_MS).sum())
+            alarms[number] += mine
+            most[number] = max(most[number], mine)
     months = bikes * days / 30.0
-    return [
-        Told(a, r, q, bikes, months) for a, r, q in zip(alarms.tolist(), rises.tolist(), quiet.tolist(), strict=True)
-    ]
+    found = zip(alarms.tolist(), most.tolist(), rises.tolist(), quiet.tolist(), strict=True)
+    return [Told(*one, bikes, months) for one in found]
 
 
 def resampled(stretches: list[Stretch], days: float) -> Floats:
@@ -265,7 +267,7 @@ def print_rows(settings: list[RuleLimits], false: list[Told], late: list[Floats]
     for number, (limits, told) in enumerate(zip(settings, false, strict=True)):
         line = (
             f"  {limits.moved_min_m:5.0f} m {limits.moved_confirm_points:3d} fixes | {told.per_month:9.3f} a bike-month"
-            f" ({told.alarms} alarms, {told.rises} rises, {told.quiet_bikes} of {told.bikes} bikes quiet)"
+            f" ({told.alarms} alarms, {told.most} of one bike, {told.quiet_bikes} of {told.bikes} bikes quiet)"
         )
         if late is not None:
             got = late[number][np.isfinite(late[number])]

@@ -66,7 +66,7 @@ def _panel(panel: Panel, most_x: float, low: float, high: float) -> list[str]:
         parts.append(f'<text x="{here:.1f}" y="{bottom + 18}" text-anchor="middle">{seconds}</text>')
     y = at(0.0, panel.floor)[1]
     parts.append(f'<line x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#9ca3af" stroke-dasharray="4 4"/>')
-    parts.append(f'<text x="{right}" y="{y + 14:.1f}" text-anchor="end" fill="#6b7280">below: none at all</text>')
+    parts.append(f'<text x="{_LEFT + 4}" y="{y + 14:.1f}" fill="#6b7280">below: none at all</text>')
     for number, curve in enumerate(panel.curves):
         colour = _COLOURS[(curve.fixes - 1) % len(_COLOURS)]
         points = [at(x, y) for x, y in zip(curve.x, curve.y, strict=True)]
