@@ -108,6 +108,8 @@ def _chunk(
         base = np.delete(np.arange(len(slot)), again)
         time, lat, lon, other = time[base], lat[base], lon[base], other[base]
     rows, begins, straight = _worth_looking(other, lat, lon, diameter_m)
+    if not len(rows):
+        return rows, rows
     lanes = _Lanes(time[rows], lat[rows], lon[rows], begins, straight, min_ms, diameter_m)
     first, last = lanes.follow()
     first, last = rows[first], rows[last]
@@ -182,7 +184,7 @@ class _Lanes:
         moved = np.zeros(rows, np.int64)
         moved[1:] = (lat[1:] != lat[:-1]) | (lon[1:] != lon[:-1])
         self.steps = np.cumsum(moved)
-        self.bend = np.maximum.accumulate(np.where(straight, -1, at)) if rows else at
+        self.bend = np.maximum.accumulate(np.where(straight, -1, at))
         self.code = self._code(self.boxes.of(self.window, at), self.window, at)
         self.too_large = (self.code == NEVER) & self._bent(self.window, at)
         self.code[starts] = NEVER
@@ -190,8 +192,6 @@ class _Lanes:
     def _within(self, starts: Ints) -> Ints:
         """First row of each row's piece less than `min_ms` before it."""
         rows = len(self.time)
-        if not rows:
-            return np.zeros(0, np.int64)
         # One clock for all pieces: each begins more than min_ms after the one before.
         first, last = self.time[starts], self.time[self.ends]
         begin = np.zeros(len(starts), np.int64)
@@ -228,7 +228,7 @@ class _Lanes:
         rows = len(self.time)
         can = np.where(self.code != NEVER, np.arange(rows), rows)
         #: The next row, from each on, whose window is small.
-        self.next = np.append(np.minimum.accumulate(can[::-1])[::-1], rows) if rows else can
+        self.next = np.append(np.minimum.accumulate(can[::-1])[::-1], rows)
         begin, end = self._lanes()
         busy = self.next[begin] <= end
         walk = _Walk(begin[busy], end[busy])
