@@ -137,6 +137,9 @@ class RemoteClient:
             read = response.read if whole else response.read1
             while piece := read(_PIECE_BYTES):
                 yield piece
+            # The standard library tells of a cut answer only where all is read at once; one of ours always says how long it is.
+            if response.length or (response.length is None and not response.chunked):
+                raise http.client.IncompleteRead(b"", response.length)
         except (OSError, http.client.HTTPException) as error:
             raise TryAgain(
                 f"The service on {self._path.name} broke off: {type(error).__name__}.",
