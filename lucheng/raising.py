@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from model.codes import ALARM_BY_BIT
+from model.codes import ALARM_BY_BIT, Reason
 from model.seams import RecordKind
 from model.signal import Clear, Signal, signal_id
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lucheng.steps import Work
 
 Ints = npt.NDArray[np.int64]
+#: Reasons that say nothing against a row's place.
+_WRONG_TIME = (Reason.FUTURE, Reason.STALE_CLOCK)
 
 
 class Raising:
@@ -137,8 +139,13 @@ class Raising:
         """When each was received, and where: the point's own place, else the device's last trusted one."""
         work = self._work
         if part.source == "points":
-            batch = work.batch
-            return batch.received_ms[part.row], batch.lat[part.row], batch.lon[part.row]
+            batch, reason = work.batch, work.step.reason if work.step is not None else None
+            lat, lon = batch.lat[part.row], batch.lon[part.row]
+            if reason is not None:
+                # A rule that looks at every row may have raised by one whose place is worth nothing.
+                bad = (reason[part.row] != 0) & ~np.isin(reason[part.row], _WRONG_TIME)
+                lat, lon = np.where(bad, np.nan, lat), np.where(bad, np.nan, lon)
+            return batch.received_ms[part.row], lat, lon
         lat, lon = self._meaning.last_places(part.slot)
         if part.source == "status":
             assert work.statuses is not None
