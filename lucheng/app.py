@@ -48,10 +48,13 @@ def pipeline(steps: Steps) -> list[Stage]:
         Stage("clean", "jumps, frozen clocks, lost fixes marked", judge(lambda step: clean(step, now.state, limits))),
         Stage("rise", "alarm bits that rose", judge(lambda step: rise(step, now.state, limits))),
         Stage(
+            "ring", "bits that rose and wait for nobody's answer ▸ signals ▸ the desk, ahead of the rest", steps.ring
+        ),
+        Stage(
             "rules", "what the points, statuses and seconds mean: fences, trips, every rule of the table", steps.rules
         ),
         Stage("settle", "late ones that only the store can know are looked up", steps.settle),
-        Stage("signal", "what rose ▸ signals ▸ alarms on the desk, each once; what fell ▸ cleared", steps.signal),
+        Stage("signal", "what else rose ▸ signals ▸ alarms on the desk, each once; what fell ▸ cleared", steps.signal),
         Stage("store", "points, counters, quarantine and position in one commit", steps.store),
     ]
 

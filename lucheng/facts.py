@@ -9,17 +9,19 @@ can read a newer log's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from analytics.fences.index import FenceIndex
 from analytics.meaning.engine import Meaning
 from lucheng.logs import logger
 from model.errors import Corrupt
 from model.fence import FenceSet
 from model.seams import NewRecord, RecordKind
+
+if TYPE_CHECKING:
+    from analytics.fences.index import FenceIndex
 
 FENCES = "fences"
 STOLEN = "stolen"
@@ -83,6 +85,8 @@ class Facts:
 
     def _use_fences(self, version: int) -> None:
         self.fence_version = version
+        from analytics.fences.index import FenceIndex  # noqa: PLC0415 shapely costs 0.2 s where there are no fences
+
         fences = self._load_fences(version)
         self.fences = FenceIndex(fences) if any(fence.enabled for fence in fences.fences) else None
         # Ids of earlier fences stay: what they raised is still to be named when it clears.

@@ -34,7 +34,7 @@ def offline_runner(rooms: Rooms) -> Runner:
         rules=rule_limits(rooms.settings),
         load_fences=rooms.fences.load,
         kinds=lambda: directory.kind_of_slot,
-        slots_of=lambda devices: rooms.nearby.slots_of(devices),
+        slots_of=lambda devices: rooms.nearby.slots_of(devices),  # noqa: PLW0108 made only when a fence names devices
     )
     runner = Runner(
         pipeline(steps),

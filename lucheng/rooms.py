@@ -106,7 +106,7 @@ class Rooms:
             clock=clock,
             audit=self.audit,
             read_only=read_only,
-            locate=lambda signal: self.nearby.locate(signal),
+            locate=lambda signal: self.nearby.locate(signal),  # noqa: PLW0108 made with the first signal
             limits=desk_limits(settings),
         )
         self._stack.callback(self.desk.close)
