@@ -16,6 +16,7 @@ from lucheng.rooms import DESK_FILE
 from lucheng.steps import DEFAULT_MAX_REJECTED_ROWS_KEPT, FILE_JOB_BYTES, Steps, Work
 from model.batch_codec import encode
 from model.codes import Flag, Mark, Reason
+from model.desk import AlarmFilter
 from model.quarantine import Quarantined
 from model.seams import LogRecord, NewRecord, RecordKind
 from model.signal import signal_id
@@ -166,6 +167,40 @@ def test_a_replay_touches_no_store(house: House) -> None:
     assert house.counters == (0, 0, {})
     assert house.signals() == []
     assert house.steps.analysis.state.newest_ms[0] == house.clock.now_ms() - 1_000
+
+
+def test_what_rose_is_on_the_desk_before_the_rules_run_and_once_after_a_crash_there(house: House) -> None:
+    house.put(record(points(house.clock, [0], [5.0])))
+    house.run()
+    late = record(points(house.clock, [0], [7_200.0], alarm_bits=[COLLISION]))
+    house.put(record(points(house.clock, [0, 1], [1.0, 1.0], alarm_bits=[SOS, 0])), late)
+    work = Work(house.rooms.points_log.read(1, max_records=9, max_bytes=1 << 20), 3)
+    for stage in pipeline(house.steps):
+        if stage.name == "rules":
+            break
+        stage.run(work)
+    assert [signal.kind for signal in house.signals()] == ["sos"]  # the late row is asked about first
+    house.crash()
+    house.open()
+    house.run()
+    assert sorted(signal.kind for signal in house.signals()) == ["collision", "sos"]
+    (alarm,) = [one for one in house.rooms.desk.list_alarms(GRANT, AlarmFilter(), limit=9) if one.alarm.kind == "sos"]
+    assert alarm.alarm.signals == 1
+    assert house.balanced
+
+
+def test_a_bit_that_fell_in_the_same_work_is_cleared_after_it_rang(house: House) -> None:
+    house.put(
+        record(points(house.clock, [0], [3.0], alarm_bits=[SOS])),
+        record(points(house.clock, [0], [2.0])),
+        record(points(house.clock, [1], [3.0], alarm_bits=[SOS])),
+    )
+    house.run()
+    listed = house.rooms.desk.list_alarms(GRANT, AlarmFilter(), limit=9)
+    assert {one.alarm.device: one.alarm.condition.value for one in listed} == {
+        DEVICES[0]: "cleared",
+        DEVICES[1]: "active",
+    }
 
 
 def test_devices_are_heard_by_our_own_clock(house: House) -> None:
