@@ -2,7 +2,7 @@
 
 Invariants: cells are counted in powers of two, so that a cell of a finer level is found from the same product by shifts
 alone; the outermost ring of cells touches no fence, so that whatever lies outside is clipped into it; `trace` errs on
-the side of touching: every cell whose box, grown by `MARGIN_DEG` on all sides, meets the edge is among those it gives.
+the side of touching: every cell whose box, grown by `MARGIN` on all sides, meets the edge is among those it gives.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-#: How far a cell's box is grown, degrees (1 mm): far above what rounding moves a place of 180 degrees (1e-13), far below a cell.
-MARGIN_DEG = 1e-8
-#: No cell is smaller (11 cm), so that the margin stays small against it.
+#: How far a cell's box is grown, parts of the cell.
+MARGIN = 2.0**-10
+#: No cell is smaller (11 cm): a thousandth of it is still far above what rounding moves a place of 180 degrees (1e-13).
 MIN_CELL_DEG = 1e-6
+#: Fences end so far within the outermost ring of cells, parts of a cell.
+_GAP = 2.0**-5
 #: A cell that is split becomes 4 x 4 cells of the next level.
 SPLIT_BITS = 2
 SPLIT = 1 << SPLIT_BITS
@@ -93,9 +95,9 @@ def make_grid(edges: Edges, area_deg2: float, *, max_cells: int, max_covered: in
     """
     west, east = float(min(edges.x0.min(), edges.x1.min())), float(max(edges.x0.max(), edges.x1.max()))
     south, north = float(edges.y0.min()), float(edges.y1.max())
-    wide, high = east - west + 8 * MARGIN_DEG, north - south + 8 * MARGIN_DEG
+    wide, high = max(east - west, MIN_CELL_DEG), max(north - south, MIN_CELL_DEG)
     across, up = float(np.abs(edges.x1 - edges.x0).sum()), float((edges.y1 - edges.y0).sum())
-    lean = np.log2(max(wide, MIN_CELL_DEG) / max(high, MIN_CELL_DEG))
+    lean = np.log2(wide / high)
     grid = _grid(2 * _LEAST_BITS, lean, west, south, wide, high)
     for bits in range(2 * _LEAST_BITS + 1, max(max_cells, 1).bit_length()):
         finer = _grid(bits, lean, west, south, wide, high)
@@ -111,14 +113,13 @@ def make_grid(edges: Edges, area_deg2: float, *, max_cells: int, max_covered: in
 def _grid(bits: int, lean: float, west: float, south: float, wide: float, high: float) -> Grid:
     bits_x = int(np.clip(np.rint((bits + lean) / 2), _LEAST_BITS, bits - _LEAST_BITS))
     bits_y = bits - bits_x
-    cell_lon, cell_lat = wide / ((1 << bits_x) - 2), high / ((1 << bits_y) - 2)
+    cell_lon, cell_lat = (side / ((1 << bits) - 2 - 2 * _GAP) for side, bits in ((wide, bits_x), (high, bits_y)))
     smallest = min(cell_lon, cell_lat)
     depth = max(int(np.log2(smallest / MIN_CELL_DEG) / SPLIT_BITS), 0) if smallest > MIN_CELL_DEG else 0
-    # Columns and rows of the finest level are int32.
+    # Columns and rows of the finest level are taken as int32.
     depth = min(depth, (30 - max(bits_x, bits_y)) // SPLIT_BITS)
-    return Grid(
-        west - 4 * MARGIN_DEG - cell_lon, south - 4 * MARGIN_DEG - cell_lat, cell_lon, cell_lat, bits_x, bits_y, depth
-    )
+    before = 1 + _GAP
+    return Grid(west - before * cell_lon, south - before * cell_lat, cell_lon, cell_lat, bits_x, bits_y, depth)
 
 
 def spread(counts: Ints) -> tuple[Ints, Ints]:
@@ -126,6 +127,14 @@ def spread(counts: Ints) -> tuple[Ints, Ints]:
     which = np.repeat(np.arange(len(counts)), counts)
     ends = np.cumsum(counts)
     return which, np.arange(len(which)) - (ends - counts)[which]
+
+
+def spans(start: npt.NDArray[np.integer], counts: npt.NDArray[np.integer]) -> tuple[Ints, Ints]:
+    """For ranges from `start` of `counts` each: which range, and its numbers one after the other; shape (sum(counts),)."""
+    which = np.repeat(np.arange(len(counts)), counts)
+    number = np.arange(len(which))
+    number += (start - (np.cumsum(counts) - counts))[which]
+    return which, number
 
 
 def trace(
@@ -143,21 +152,22 @@ def trace(
     """
     width, height = grid.size(level)
     x0, y0, x1, y1 = edges.x0[of], edges.y0[of], edges.x1[of], edges.y1[of]
-    grown = 2 * MARGIN_DEG
-    first = np.maximum(np.floor((y0 - grown - grid.south) / height).astype(np.int64), rows[0])
-    last = np.minimum(np.floor((y1 + grown - grid.south) / height).astype(np.int64), rows[1])
+    # Twice the margin: rounding must not take away from the first.
+    beside, above = 2 * MARGIN * width, 2 * MARGIN * height
+    first = np.maximum(np.floor((y0 - above - grid.south) / height).astype(np.int64), rows[0])
+    last = np.minimum(np.floor((y1 + above - grid.south) / height).astype(np.int64), rows[1])
     which, row = spread(np.maximum(last - first + 1, 0))
     row += first[which]
     # The part of the edge within the band of the row, by how far along it enters and leaves.
     x, y, right, rise = x0[which], y0[which], (x1 - x0)[which], (y1 - y0)[which]
     bottom = grid.south + row * height
     with np.errstate(divide="ignore", invalid="ignore"):
-        enters = np.fmin(np.fmax((bottom - grown - y) / rise, 0.0), 1.0)
-        leaves = np.fmax(np.fmin((bottom + height + grown - y) / rise, 1.0), 0.0)
+        enters = np.fmin(np.fmax((bottom - above - y) / rise, 0.0), 1.0)
+        leaves = np.fmax(np.fmin((bottom + height + above - y) / rise, 1.0), 0.0)
     flat = rise == 0.0
     enters[flat], leaves[flat] = 0.0, 1.0
     one, other = x + enters * right, x + leaves * right
-    low, high = np.minimum(one, other) - grown, np.maximum(one, other) + grown
+    low, high = np.minimum(one, other) - beside, np.maximum(one, other) + beside
     start = np.maximum(np.floor((low - grid.west) / width).astype(np.int64), columns[0][which])
     end = np.minimum(np.floor((high - grid.west) / width).astype(np.int64), columns[1][which])
     of_row, column = spread(np.maximum(end - start + 1, 0))

@@ -12,10 +12,25 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from analytics.fences.grid import BLOCK, SPLIT, SPLIT_BITS, spread
+from analytics.fences.grid import BLOCK, SPLIT, SPLIT_BITS, spans
 from analytics.fences.levels import Levels, Limits
 from analytics.fences.shapes import shape_of
-from analytics.fences.tables import HIGH, LON, LOW, NEAR_DEG, SLOPE, WEST, Tables, make_tables
+from analytics.fences.tables import (
+    ASK_AT,
+    COUNT_AT,
+    COUNT_MASK,
+    FENCE_AT,
+    FIRST_MASK,
+    HIGH,
+    INSIDE_AT,
+    LON,
+    LOW,
+    NEAR,
+    SLOPE,
+    WEST,
+    Tables,
+    make_tables,
+)
 from model.fence import Fence, FenceSet
 
 Ints = npt.NDArray[np.int64]
@@ -35,6 +50,7 @@ ASK_EDGES = 64
 CHUNK_ROWS = 16_384
 #: A shape with more vertices is kept prepared for shapely, which takes it about 100 bytes a vertex once it is asked.
 PREPARED_VERTICES = 1_000
+_NEAR = np.float32(NEAR)
 _NONE = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
@@ -117,29 +133,27 @@ class FenceIndex:
         return np.where(self.number[at] == numbers, at, -1)
 
     def _hits(self, tables: Tables, lat: Floats, lon: Floats) -> tuple[Ints, Ints]:
-        value = self._values(tables, lat, lon)
+        value, x, y = self._values(tables, lat, lon)
         rows = np.flatnonzero(value)
         value = value[rows]
         covered = len(self._shapes)
         several = np.flatnonzero(value > covered)
         if not len(several):
             return rows, value.astype(np.int64) - 1
-        row = rows[several]
         number = value[several] - (covered + 1)
-        start = tables.list_start[number]
-        of, offset = spread(tables.list_start[number + 1] - start)
-        entry = start[of] + offset
-        row = row[of]
-        hit = np.flatnonzero(self._inside(tables, entry, lat, lon, row))
+        start = tables.list_start.take(number)
+        of, at = spans(start, tables.list_start.take(number + 1) - start)
+        entry = tables.entries.take(at)
+        hit = np.flatnonzero(self._inside(tables, entry, of, rows[several], lat, lon, x, y))
         found = np.ones(len(rows), np.int64)
         found[several] = np.bincount(of[hit], minlength=len(several))
         at = np.repeat(np.arange(len(rows)), found)
         fence = value[at].astype(np.int64) - 1
-        fence[fence >= covered] = tables.fence[entry[hit]]
+        fence[fence >= covered] = entry[hit] >> FENCE_AT
         return rows[at], fence
 
-    def _values(self, tables: Tables, lat: Floats, lon: Floats) -> npt.NDArray[np.int32]:
-        """What the cell of each place holds, blocks looked up; int32, shape (n,), not negative."""
+    def _values(self, tables: Tables, lat: Floats, lon: Floats) -> tuple[npt.NDArray[np.int32], Floats, Floats]:
+        """What the cell of each place holds, blocks looked up, not negative; and the place counted in such cells."""
         grid = self._grid
         x, y = (lon - grid.west) * (1.0 / grid.cell_lon), (lat - grid.south) * (1.0 / grid.cell_lat)
         # The outermost cells are empty; NaN goes there as well.
@@ -151,44 +165,47 @@ class FenceIndex:
         cell |= x.astype(np.int32)
         value = tables.cells.take(cell)
         if not self._depth:
-            return value
+            return value, x, y
         deep = np.flatnonzero(value < 0)
-        shift = SPLIT_BITS * self._depth
-        column, row = (x[deep] * (1 << shift)).astype(np.int32), (y[deep] * (1 << shift)).astype(np.int32)
         last = SPLIT - 1
         while len(deep):
-            shift -= SPLIT_BITS
-            child = (((row >> shift) & last) << SPLIT_BITS) | ((column >> shift) & last)
+            # Exact: a product with a power of two.
+            east, north = x[deep] * SPLIT, y[deep] * SPLIT
+            x[deep], y[deep] = east, north
+            child = ((north.astype(np.int32) & last) << SPLIT_BITS) | (east.astype(np.int32) & last)
             finer = tables.cells.take(grid.cells + (-1 - value[deep]) * BLOCK + child)
             value[deep] = finer
-            on = np.flatnonzero(finer < 0)
-            deep, column, row = deep[on], column[on], row[on]
-        return value
+            deep = deep[finer < 0]
+        return value, x, y
 
-    def _inside(self, tables: Tables, entry: Ints, lat: Floats, lon: Floats, row: Ints) -> npt.NDArray[np.bool_]:
-        """Whether each place lies in the fence of its entry."""
-        first = tables.edge_start[entry]
-        count = tables.edge_start[entry + 1] - first
-        of, offset = spread(count)
-        edge = tables.edges.take(first[of] + offset, axis=0)
-        at = row[of]
-        x, y = lon[at], lat[at]
-        low, high, slope = edge[:, LOW], edge[:, HIGH], edge[:, SLOPE]
-        up = y - low
-        right = x - (edge[:, LON] + up * slope)
-        crosses = ((up >= 0.0) & (y < high) & (right > 0.0)) ^ (edge[:, WEST] <= y)
-        # Written so that an edge due east, whose slope is NaN, counts as near.
-        near = (up >= -NEAR_DEG) & (y <= high + NEAR_DEG) & ~(np.abs(right) > NEAR_DEG * (1.0 + np.abs(slope)))
-        crossed = np.zeros(len(of) + 1, np.int32)
-        np.cumsum(crosses, out=crossed[1:])
+    def _inside(
+        self, tables: Tables, entry: Ints, of: Ints, row: Ints, lat: Floats, lon: Floats, x: Floats, y: Floats
+    ) -> npt.NDArray[np.bool_]:
+        """Whether each entry's place lies in its fence: `entry` is of the place `row[of]`."""
+        count = (entry >> COUNT_AT) & COUNT_MASK
         ends = np.cumsum(count)
-        inside: npt.NDArray[np.bool_] = tables.inside[entry] ^ ((crossed[ends] - crossed[ends - count]) & 1).astype(
-            np.bool_
-        )
-        ask = tables.ask[entry]
-        ask[of[near]] = True
+        pair, edge_at = spans(entry & FIRST_MASK, count)
+        edge = tables.edges.take(edge_at, axis=0)
+        # Where in its cell each place is.
+        east, north = x[row], y[row]
+        east -= np.floor(east)
+        north -= np.floor(north)
+        at = of[pair]
+        here, high = east.astype(np.float32)[at], north.astype(np.float32)[at]
+        low, slope = edge[:, LOW], edge[:, SLOPE]
+        up = high - low
+        right = here - (edge[:, LON] + up * slope)
+        crosses = ((up >= 0.0) & (high < edge[:, HIGH]) & (right > 0.0)) ^ (edge[:, WEST] <= high)
+        # Written so that an edge due east, whose slope is NaN, counts as near.
+        near = (up >= -_NEAR) & (high <= edge[:, HIGH] + _NEAR) & ~(np.abs(right) > _NEAR * (1 + np.abs(slope)))
+        crossed = np.zeros(len(pair) + 1, np.int32)
+        np.cumsum(crosses, out=crossed[1:])
+        odd = (crossed[ends] - crossed[ends - count]) & 1
+        inside: npt.NDArray[np.bool_] = (((entry >> INSIDE_AT) ^ odd) & 1).astype(np.bool_)
+        ask = (entry & (1 << ASK_AT)) != 0
+        ask[pair[near]] = True
         asked = np.flatnonzero(ask)
         if len(asked):
-            shapes = self._shapes[tables.fence[entry[asked]]]
-            inside[asked] = shapely.intersects_xy(shapes, lon[row[asked]], lat[row[asked]])
+            place = row[of[asked]]
+            inside[asked] = shapely.intersects_xy(self._shapes[entry[asked] >> FENCE_AT], lon[place], lat[place])
         return inside

@@ -1,7 +1,7 @@
 """`Levels`: from exact shapes to cells, each of which a fence covers, does not touch, or crosses with edges.
 
 Purpose: decide that conservatively, on cells no finer than is useful. Invariants: "covers" and "does not touch" hold for the
-cell's box grown by `MARGIN_DEG`, which no edge of the fence meets, and are read off the middle of a cell by shapely; cells
+cell's box grown by `MARGIN`, which no edge of the fence meets, and are read off the middle of a cell by shapely; cells
 with more than `leaf_edges` edges are split, the fullest first, while the limits allow. It answers no query.
 """
 

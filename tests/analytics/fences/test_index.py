@@ -14,9 +14,10 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics.fences.grid import MARGIN_DEG
+from analytics.fences.grid import MARGIN
 from analytics.fences.index import CHUNK_ROWS, FenceIndex
 from analytics.fences.shapes import shape_of
+from analytics.fences.tables import ASK_AT
 from model.fence import Fence, FenceSet, Shape
 from tests.analytics.fences.drawn import Floats, fence, fences_of, loop, near_edges, polygon, star
 
@@ -51,9 +52,11 @@ def cell_borders(index: FenceIndex, chance: np.random.Generator, corners: Floats
         wide, high = grid.size(level)
         lon = grid.west + wide * np.rint((corners[:, 0] - grid.west) / wide)
         lat = grid.south + high * np.rint((corners[:, 1] - grid.south) / high)
-        made += [np.stack(pair, axis=1) for pair in ((lon, lat), (lon, corners[:, 1]), (corners[:, 0], lat))]
-    exact = np.concatenate(made)
-    return np.concatenate((exact, exact + chance.choice((-1, 1), exact.shape) * MARGIN_DEG))
+        exact = np.concatenate(
+            [np.stack(pair, axis=1) for pair in ((lon, lat), (lon, corners[:, 1]), (corners[:, 0], lat))]
+        )
+        made += [exact, exact + chance.choice((-1, 1), exact.shape) * MARGIN * (wide, high)]
+    return np.concatenate(made)
 
 
 def scattered(chance: np.random.Generator, index: FenceIndex, count: int) -> Floats:
@@ -142,7 +145,7 @@ def test_deep_splits_and_shapely_where_too_many_edges_meet() -> None:
     index = FenceIndex(fences_of(*(polygon(at + 1, one) for at, one in enumerate(whole))), max_cells=100_000)
     assert index._tables is not None
     assert index._depth >= 3
-    assert index._tables.ask.any()
+    assert ((index._tables.entries >> ASK_AT) & 1).any()
     near = near_edges(chance, whole)
     near = near[chance.permutation(len(near))[:20_000]]
     assert same_as_loop(index, np.concatenate((near, cell_borders(index, chance, near[:500])))) > 1_000
@@ -154,7 +157,7 @@ def test_an_edge_through_the_corner_that_a_cell_is_judged_from() -> None:
     chance = np.random.default_rng(SEED)
     frame = shapely.box(110.0, 40.0, 110.8, 40.8)
     grid = FenceIndex(fences_of(polygon(1, frame)), max_cells=0)._grid
-    corner = np.array((grid.west + 2 * grid.cell_lon, grid.south + 2 * grid.cell_lat)) - MARGIN_DEG
+    corner = np.array((grid.west + (2 - MARGIN) * grid.cell_lon, grid.south + (2 - MARGIN) * grid.cell_lat))
     drawn = [frame]
     for turn in np.arange(48) * (2 * np.pi / 48):
         ends = corner + 0.1 * np.array([(np.cos(turn + more), np.sin(turn + more)) for more in (0.0, 0.3, np.pi)])
@@ -238,7 +241,7 @@ def test_cells_and_entries_stay_within_their_limits(max_cells: int) -> None:
     assert index._tables is not None
     smallest = 16
     assert len(index._tables.cells) <= max(max_cells, smallest)
-    assert len(index._tables.fence) <= 5_000 + 40 * smallest
+    assert len(index._tables.entries) <= 5_000 + 40 * smallest
     assert index.memory_bytes > 0
 
 
