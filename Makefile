@@ -11,6 +11,9 @@ SHELL = /bin/sh
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN = .venv/bin
+# Compiled modules are kept in the environment, whatever the caller's shell says: tests start the command hundreds of times.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
+unexport PYTHONDONTWRITEBYTECODE
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # A stamp carries the hash of what it was made from: same locks, nothing to do; other locks, made again.
@@ -59,8 +62,11 @@ mosquitto:
 		{ apt-get update -q && apt-get install -y -q mosquitto; }; } >/dev/null 2>&1' \
 	|| echo 'mosquitto could not be installed from the Debian packages' >&2
 
+# Most tests wait for processes that they started; two of them at a time keep two cores busy.
+TEST_PROCESSES ?= 2
+
 test: test-env mosquitto check
-	$(BIN)/python -m pytest -m 'not soak' $(ARGS)
+	$(BIN)/python -m pytest -m 'not soak' -n $(TEST_PROCESSES) --dist worksteal $(ARGS)
 
 check: test-env
 	$(BIN)/ruff check .
