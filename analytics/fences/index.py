@@ -47,7 +47,7 @@ LEAF_EDGES = 4
 #: More edges of one fence in a cell that could not be split: shapely is asked.
 ASK_EDGES = 64
 #: Rows that are looked at together: their columns stay in the cache.
-CHUNK_ROWS = 16_384
+CHUNK_ROWS = 32_768
 #: A shape with more vertices is kept prepared for shapely, which takes it about 100 bytes a vertex once it is asked.
 PREPARED_VERTICES = 1_000
 _NEAR = np.float32(NEAR)

@@ -137,7 +137,7 @@ def _edge_rows(levels: Levels, level: Level, part: slice, rows: npt.NDArray[np.f
     enter, leave = np.fmax(np.fmax(enter_x, enter_y), 0.0), np.fmin(np.fmin(leave_x, leave_y), 1.0)
     beside = (np.maximum(x0, x1) < least) | (np.minimum(x0, x1) > most) | (y1 < least) | (y0 > most)
     empty = beside | (enter > leave)
-    enter = np.fmin(enter, 1.0)
+    enter, leave = np.fmin(enter, 1.0), np.fmax(leave, 0.0)
     low = np.where(enter >= 1.0, y1, np.where(enter > 0.0, y0 + enter * rise, y0))
     top = np.where(leave <= 0.0, y0, np.where(leave < 1.0, y0 + leave * rise, y1))
     from_west = (x0 < least) & (x1 >= least) & ~(enter_x < enter_y)

@@ -162,9 +162,16 @@ def test_an_edge_through_the_corner_that_a_cell_is_judged_from() -> None:
     for turn in np.arange(48) * (2 * np.pi / 48):
         ends = corner + 0.1 * np.array([(np.cos(turn + more), np.sin(turn + more)) for more in (0.0, 0.3, np.pi)])
         drawn += [shapely.Polygon((corner, ends[0], ends[1])), shapely.Polygon(ends)]
+    # Upright edges on the very border that the way to the corner goes along, and as near to it as numbers are.
+    for lon in (corner[0], np.nextafter(corner[0], 0), np.nextafter(corner[0], 180)):
+        for low in (-0.03, 0.02, 0.05):
+            south, north = corner[1] + low, corner[1] + low + 0.04
+            drawn += [shapely.box(lon, south, lon + 0.1, north), shapely.box(lon - 0.1, south, lon, north)]
+            step = [(lon - 0.1, south), (lon, south), (lon, north), (lon + 0.1, north), (lon + 0.1, north + 0.01)]
+            drawn += [shapely.Polygon([*step, (lon - 0.1, north + 0.01)])]
     index = FenceIndex(fences_of(*(polygon(at + 1, one) for at, one in enumerate(drawn))), max_cells=0)
     assert (index._grid, index._depth) == (grid, 0)
-    assert same_as_loop(index, corner + chance.uniform(-0.11, 0.11, (3_000, 2))) > 10_000
+    assert same_as_loop(index, corner + chance.uniform(-0.12, 0.12, (3_000, 2))) > 10_000
 
 
 def test_real_points() -> None:
