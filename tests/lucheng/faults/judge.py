@@ -1,8 +1,9 @@
 """The judge: compares what was sent with what is stored after a fault has healed.
 
 Its verdict, always: every acknowledged item is stored once; every stored item was sent; payloads are equal (time, seq,
-latitude, longitude, speed); a device's points come back in the order of (fix time, seq); every alarm is exactly one
-signal; received = stored + duplicate + quarantined + in flight, by the counters and by reading every stored point
+latitude, longitude, speed); a device's points come back in the order of (fix time, seq); every alarm that was sent is
+exactly one signal, whatever the rules raise besides; every signal that is not a file's is on exactly one alarm of its
+device, kind and fence, and no two open alarms have one key; received = stored + duplicate + quarantined + in flight, by the counters and by reading every stored point
 back; `lucheng store check` finds nothing; and enough was acknowledged for all that to mean something. That
 something fresh still flows is for the test to show, by `fresh`, before it stops the service.
 """
@@ -11,10 +12,13 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +26,7 @@ from config.sections import Settings
 from console.client import LocalClient
 from console.operations import Caller
 from lucheng.operating import operations_of
-from lucheng.rooms import open_rooms
+from lucheng.rooms import DESK_FILE, open_rooms
 from model.batch import PointBatch
 from model.codes import ALARM_BY_NAME
 from model.grant import Grant, Purpose
@@ -44,6 +48,16 @@ def seeded(name: str) -> random.Random:
     return random.Random(seed)
 
 
+class KeptAlarm(NamedTuple):
+    """An alarm as the desk's file has it."""
+
+    device: str
+    kind: str
+    fence: str
+    work: str
+    signals: int
+
+
 @dataclass(slots=True)
 class Stored:
     """Everything a data folder holds.
@@ -54,6 +68,9 @@ class Stored:
         batches: the same as columns, in the order of the fleet's read.
         marks: marks of each key's point.
         signals: every signal.
+        alarms: every alarm of the desk, by its number.
+        alarm_of: number of its alarm, by signal id.
+        linked: how many links there are from signals to alarms.
     """
 
     points: dict[tuple[str, int], Point] = field(default_factory=dict)
@@ -61,6 +78,9 @@ class Stored:
     marks: dict[tuple[str, int], int] = field(default_factory=dict)
     rows: int = 0
     signals: list[Signal] = field(default_factory=list)
+    alarms: dict[int, KeptAlarm] = field(default_factory=dict)
+    alarm_of: dict[str, int] = field(default_factory=dict)
+    linked: int = 0
     out_of_order: list[str] = field(default_factory=list)
 
     @classmethod
@@ -78,7 +98,17 @@ class Stored:
                 if keys != sorted(keys):
                     found.out_of_order.append(device)
             found.signals = [kept.signal for kept in _all_signals(rooms.signals)]
+        found._take_desk(data / DESK_FILE)
         return found
+
+    def _take_desk(self, path: Path) -> None:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as desk:
+            for number, *alarm in desk.execute("SELECT number, device, kind, fence, work, signals FROM alarms"):
+                self.alarms[number] = KeptAlarm(*alarm)
+            links = "SELECT s.id, l.alarm FROM alarm_signals AS l JOIN signals AS s ON s.number = l.signal"
+            for signal_id, alarm_number in desk.execute(links):
+                self.alarm_of[signal_id] = alarm_number
+                self.linked += 1
 
     def _take(self, ids: list[str], batch: PointBatch) -> None:
         speeds = np.round(batch.speed_kmh.astype(np.float64), 1)
@@ -178,3 +208,19 @@ def _judge_signals(stored: Stored, sent: Sent, *, may_lose: bool) -> None:
     bits = [signal.device for signal in stored.signals if signal.source == "bit"]
     raised = {point.device for point in stored.points.values() if point.sos}
     assert sorted(bits) == sorted(raised), "not exactly one signal for each taxi in distress"
+    judge_desk(stored)
+
+
+def judge_desk(stored: Stored) -> None:
+    """Every signal is on exactly one alarm of its key, and of each key at most one alarm is open."""
+    by_id = {signal.id: signal for signal in stored.signals}
+    assert len(by_id) == len(stored.signals), "a signal twice"
+    assert stored.linked == len(stored.alarm_of), "a signal on two alarms"
+    assert set(stored.alarm_of) == {signal.id for signal in stored.signals if signal.source != "file"}
+    for signal_id, number in stored.alarm_of.items():
+        signal, alarm = by_id[signal_id], stored.alarms[number]
+        assert (signal.device, signal.kind, signal.fence) == alarm[:3], "a signal on another's alarm"
+    on = Counter(stored.alarm_of.values())
+    assert {number: alarm.signals for number, alarm in stored.alarms.items()} == dict(on), "an alarm counts wrongly"
+    keys = Counter(alarm[:3] for alarm in stored.alarms.values() if alarm.work != "closed")
+    assert not [key for key, times in keys.items() if times > 1], "two open alarms of one key"
