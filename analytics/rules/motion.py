@@ -121,7 +121,9 @@ class Motion(Rule):
         at = legs.last(since, before=False)
         stand = np.where(at >= 0, legs.time[at], legs.spread(memory["stand_ms"][of]))
         remembered = memory["stopped"][of] != 0
-        stands: Bools = ~since & ((legs.time - stand >= limits.stop_min_s * 1_000) | ((at < 0) & legs.spread(remembered)))
+        stands: Bools = ~since & (
+            (legs.time - stand >= limits.stop_min_s * 1_000) | ((at < 0) & legs.spread(remembered))
+        )
         already = np.empty_like(stands)
         already[1:] = stands[:-1]
         already[legs.starts] = remembered
