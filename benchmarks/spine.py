@@ -32,9 +32,9 @@ from benchmarks.receive import measure as measure_receive
 from config.settings import load
 from console.client import RemoteClient
 from devices.importing import import_csv
+from ingest.decode.topics import POINT_TOPICS
 from lucheng.broker import EmbeddedBroker
 from lucheng.rooms import SOCKET_FILE, open_rooms
-from lucheng.service import POINT_TOPICS
 from model.errors import LuchengError
 from simulator.firehose import POINTS_PER_MESSAGE
 
