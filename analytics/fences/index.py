@@ -2,7 +2,7 @@
 
 Purpose: answer as shapely's `covers` does for each place and each fence, at a small part of its cost. Invariants: a place
 in a cell that a fence covers or does not touch needs no test; in the others the few edges of the cell decide, and what
-lies nearer than 0.1 mm to one of those is left to shapely itself. The answer for a place depends on nothing else
+lies within 4 millionths of a cell of one of those is left to shapely itself. The answer for a place depends on nothing else
 in the batch. It knows no rules, devices or schedules, and is used by one thread at a time.
 """
 
@@ -38,7 +38,7 @@ Floats = npt.NDArray[np.float64]
 
 #: Cells of all levels, 4 bytes each.
 MAX_CELLS = 8_388_608
-#: Pairs of a cell and a fence that touches it, 10 bytes each, and 40 for each edge that meets a cell.
+#: Pairs of a cell and a fence that touches it, 8 to 12 bytes each; the edges in them take 20 for each cell that one meets.
 MAX_ENTRIES = 8_388_608
 #: Edges that a place anywhere meets on average; the cells of the first level are made as small as that needs.
 EDGES_A_POINT = 0.15
@@ -60,8 +60,9 @@ class FenceIndex:
     Args:
         fences: the set.
         max_cells: most cells, 4 bytes each; 0 or few make it slower, never wrong.
-        max_entries: most pairs of a cell and a fence that covers or crosses it, about 10 bytes each, that finer cells may
-            cost; with each edge (40 bytes for each cell it meets) kept at least once.
+        max_entries: pairs of a cell and a fence that covers or crosses it, 8 to 12 bytes each, beyond which cells are not
+            made finer. Each edge is kept at least once (20 bytes for each cell it meets). Building takes up to 400 bytes
+            a vertex more for a while.
         edges_a_point: how fine the first level is made: edges that a place anywhere meets on average.
         leaf_edges: a cell with more edges is split into 4 x 4.
 

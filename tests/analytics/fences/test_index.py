@@ -28,7 +28,7 @@ KNOBS: tuple[dict[str, Any], ...] = (
     {},
     {"edges_a_point": 1e9},
     {"edges_a_point": 1e9, "leaf_edges": 1},
-    {"edges_a_point": 0.01},
+    {"edges_a_point": 0.01, "max_cells": 100_000},
     {"max_cells": 0},
     {"max_cells": 2_000, "max_entries": 500},
 )
