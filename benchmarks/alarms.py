@@ -49,8 +49,8 @@ TARGET_PANIC_MS = 100.0
 FLOOD_ALARMS = 10_000
 FLOOD_DEVICES = 3_000
 FLOOD_S = 60.0
-#: Points run for so long before the first alarm.
-WARM_S = 5.0
+#: Points run for so long before the first alarm: each taxi has reported once by then (every 15 s).
+WARM_S = 20.0
 #: How long after the last alarm its line is waited for.
 PATIENCE_S = 20.0
 #: What the devices of the flood say; none of it is severity 1.
@@ -252,7 +252,7 @@ def beside(ears: Ears, url: str, scale: int, seconds: float, alarms: int, seed: 
     """Messages and bits in turn at random moments, `alarms` of each."""
     draw = random.Random(seed)
     moments = sorted(draw.uniform(0, seconds) for _ in range(2 * alarms))
-    with points(url, scale, seconds + 2 * WARM_S):
+    with points(url, scale, WARM_S + seconds + PATIENCE_S):
         mouth = Mouth(url, ears)
         began_s = time.monotonic()
         for number, moment_s in enumerate(moments):
@@ -355,7 +355,7 @@ def run_flood(scale: int) -> dict[str, Any]:
         with (
             EmbeddedBroker(folder / "broker", program="mosquitto", anonymous=True) as broker,
             ours(folder, broker.url, scale, devices + panics) as (ears, status),
-            points(broker.url, scale, FLOOD_S + 2 * WARM_S),
+            points(broker.url, scale, WARM_S + FLOOD_S + PATIENCE_S),
         ):
             mouth = Mouth(broker.url, ears)
             began_s = time.monotonic()

@@ -102,7 +102,7 @@ def _spans(template: bytes) -> list[tuple[int, int]]:
 def _points(
     device: npt.NDArray[np.int64], count: npt.NDArray[np.int64], plan: Plan
 ) -> tuple[npt.NDArray[np.int64], ...]:
-    """Time ms, lat and lon (1e-5°) past 40° and 109.8°, speed 0.1 km/h, heading of each device's count-th point."""
+    """Time ms, lat and lon (1e-5°) past 40° and 109.8°, speed 0.1 km/h (10 to 69.9: nobody speeds), heading of each device's count-th point."""
     phase_ms = device * 7919 % STEP_MS
     mixed = (device + plan.seed) * 2_654_435_761
     lat = (mixed % 50_000 + 40_000 + count * 7) % 100_000
@@ -111,7 +111,7 @@ def _points(
         plan.start_ms + count * STEP_MS + phase_ms,
         lat,
         lon,
-        100 + (mixed + count * 13) % 800,
+        100 + (mixed + count * 13) % 600,
         (device + count) % 100,
     )
 

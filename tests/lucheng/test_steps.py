@@ -170,7 +170,7 @@ def test_a_replay_touches_no_store(house: House) -> None:
 
 
 def test_what_rose_is_on_the_desk_before_the_rules_run_and_once_after_a_crash_there(house: House) -> None:
-    house.put(record(points(house.clock, [0], [5.0])))
+    house.put(record(points(house.clock, [0] * 40, [50.0 - age for age in range(40)])))
     house.run()
     late = record(points(house.clock, [0], [7_200.0], alarm_bits=[COLLISION]))
     house.put(record(points(house.clock, [0, 1], [1.0, 1.0], alarm_bits=[SOS, 0])), late)
