@@ -90,7 +90,7 @@ class Boxes:
         """What each box says; `row` is any row in it.
 
         The diagonal is as long in degrees as any side of the box at least, and no degree of it is shorter than one of
-        longitude.
+        longitude there, nor than one of latitude at the equator.
         """
         wide = _extent(box)
         longest = np.maximum(wide[:, 0], wide[:, 1])
@@ -107,7 +107,8 @@ def never_from(lat: Floats, max_diameter_m: float) -> npt.NDArray[np.uint32]:
     """
     far_deg = 2.0 * BOX_FACTOR * max_diameter_m / _LEAST_M
     ends = np.minimum(np.arange(1, 182) * 0.5 + far_deg, 90.0)
-    _, east_m = metres_per_degree(np.radians(ends))
+    # Near the equator a degree of latitude is the shorter one.
+    east_m = np.minimum(metres_per_degree(np.radians(ends))[1], _LEAST_M)
     units = max_diameter_m * (1 + _SLACK) / np.maximum(east_m, _LEAST_EAST_M) * _UNITS + _ROUNDED
     by_band = np.where(east_m < _LEAST_EAST_M, np.iinfo(np.uint32).max, units).astype(np.uint32)
     found: npt.NDArray[np.uint32] = by_band.take((np.abs(lat) * 2.0).astype(np.intp))

@@ -29,6 +29,8 @@ _SIZES = (3, 4, 5)
 _FEW_WINDOWS = 64
 #: Rectangles whose areas differ by less could be chosen by GEOS just as well; what is thinner than this is nearly a line.
 _AREA_TOLERANCE, _WIDTH_TOLERANCE_DEG, _THIN_DEG = 1e-6, 1e-12, 1e-11
+#: So far inside, as a share of a rectangle's side, no rounding brings a place to the side.
+_INSIDE = 1e-6
 #: Lengths by the mean latitude are that good up to 10 km (error about (s/R)^2 / 12 of s); far below the latitude of 88°.
 _NEAR, _NEAR_M = 1e-5, 1e-4
 _MAX_LAT_DEG = 85.0
@@ -126,12 +128,24 @@ def _spread(values: list[Floats]) -> Floats:
 
 def _by_geos(lat: Floats, lon: Floats, first: Ints, last: Ints, limit_m: float) -> Bools:
     """As MovingPandas decides it: the box first, then GEOS' rectangle."""
+    return rectangles(lat, lon, first, last, limit_m)[0]
+
+
+def rectangles(lat: Floats, lon: Floats, first: Ints, last: Ints, limit_m: float) -> tuple[Bools, Floats]:
+    """Whether each window is small, and the rectangle of those that are.
+
+    Returns:
+        small: shape (m,).
+        rectangle: shape (m, 6): a corner (lon, lat) and the two sides from it (lon, lat), degrees. NaN where the window is
+        not small, has no area, or where another rectangle of the same sides could be measured as not small.
+    """
     y, x, starts, count = _gathered(lat, lon, first, last)
     south, north = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
     west, east = np.minimum.reduceat(x, starts), np.maximum.reduceat(x, starts)
     out = shorter(south, west, north, east, BOX_FACTOR * limit_m)
+    rectangle = np.full((len(first), 6), np.nan)
     if not out.any():
-        return out
+        return out, rectangle
     keep = np.repeat(out, count)
     window = np.repeat(np.cumsum(out) - 1, count)[keep]
     # A line through the points has their hull, and is made far quicker than a MultiPoint.
@@ -141,18 +155,45 @@ def _by_geos(lat: Floats, lon: Floats, first: Ints, last: Ints, limit_m: float) 
     found = np.diff(np.append(begin, len(of)))
     # A rectangle has five coordinates, first and third are opposite; points in a line have two; one point has one.
     far = begin + np.where(found >= 4, 2, found - 1)
-    out[out] = shorter(corners[begin, 1], corners[begin, 0], corners[far, 1], corners[far, 0], limit_m)
-    return out
+    fits = shorter(corners[begin, 1], corners[begin, 0], corners[far, 1], corners[far, 0], limit_m)
+    which = np.flatnonzero(out)
+    out[which] = fits
+    whole = np.flatnonzero(fits & (found == 5))
+    if len(whole):
+        begin = begin[whole]
+        sides = np.column_stack(
+            (corners[begin], corners[begin + 1] - corners[begin], corners[begin + 3] - corners[begin])
+        )
+        sides[~_holds(sides, limit_m)] = np.nan
+        rectangle[which[whole]] = sides
+    return out, rectangle
 
 
-def hulls_of(lat: Floats, lon: Floats, first: Ints, last: Ints) -> npt.NDArray[np.object_]:
-    """The convex hull of each window as a geometry, prepared for questions."""
-    y, x, _, count = _gathered(lat, lon, first, last)
-    hulls: npt.NDArray[np.object_] = shapely.convex_hull(
-        shapely.linestrings(x, y, indices=np.repeat(np.arange(len(count)), count))
-    )
-    shapely.prepare(hulls)
-    return hulls
+def _holds(sides: Floats, limit_m: float) -> Bools:
+    """Rectangles with some area of which both diagonals, and the diagonal of their box, are well below the limits."""
+    _, y, ux, uy, vx, vy = sides.T
+    north_m, east_m = metres_per_degree(np.radians(np.abs(y) + np.abs(uy) + np.abs(vy)))
+    # The longest degrees around, for a length that is certainly not too small.
+    east_m = np.maximum(east_m, metres_per_degree(np.radians(np.maximum(np.abs(y) - np.abs(uy) - np.abs(vy), 0.0)))[1])
+    one = np.hypot((ux + vx) * east_m, (uy + vy) * north_m)
+    other = np.hypot((ux - vx) * east_m, (uy - vy) * north_m)
+    box = np.hypot((np.abs(ux) + np.abs(vx)) * east_m, (np.abs(uy) + np.abs(vy)) * north_m)
+    least = limit_m * (1 - _NEAR) - _NEAR_M
+    area = np.abs(ux * vy - uy * vx)
+    thick = area > (np.abs(ux) + np.abs(uy) + np.abs(vx) + np.abs(vy)) * _THIN_DEG
+    certain: Bools = (one < least) & (other < least) & (box < BOX_FACTOR * least) & thick & (np.abs(y) < _MAX_LAT_DEG)
+    return certain
+
+
+def within(rectangle: Floats, lat: Floats, lon: Floats) -> Bools:
+    """Which places lie inside each rectangle, not on its sides; rectangles (m, 6), places (m, k)."""
+    x, y, ux, uy, vx, vy = (column[:, None] for column in rectangle.T)
+    east, north = lon - x, lat - y
+    inside = np.ones(lat.shape, np.bool_)
+    for sx, sy in ((ux, uy), (vx, vy)):
+        along = (east * sx + north * sy) / (sx * sx + sy * sy)
+        inside &= (along > _INSIDE) & (along < 1.0 - _INSIDE)
+    return inside
 
 
 def _gathered(lat: Floats, lon: Floats, first: Ints, last: Ints) -> tuple[Floats, Floats, Ints, Ints]:

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
 from analytics.trips.boxes import MAX_DIAMETER_M, NEVER, PERHAPS, SURELY, Boxes, Codes, flat, never_from
-from analytics.trips.rectangle import hulls_of, small
+from analytics.trips.rectangle import rectangles, small, within
 from model.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
@@ -31,13 +30,13 @@ Bools = npt.NDArray[np.bool_]
 
 DEFAULT_MIN_STOP_MS = 120_000
 DEFAULT_MAX_DIAMETER_M = 100.0
-#: Points looked at together: what is made of them stays in the processor's cache.
-DEFAULT_CHUNK_POINTS = 1 << 18
+#: Points looked at together: enough that many stand at once, about 200 bytes of memory each.
+DEFAULT_CHUNK_POINTS = 1 << 20
 #: So many points back are compared one by one before the rest is searched.
 _NEAR_POINTS = 6
-#: From so many points on a window's hull is made, to take in several points at once; and how many are tried.
-_MANY_POINTS = 10
-_TESTED_AT_ONCE, _LEAST_RUN = 2_048, 8
+#: From so many points on a window's rectangle is kept, to take in several points at once; and how many are tried.
+_MANY_POINTS = 5
+_TESTED_AT_ONCE, _LEAST_RUN, _MOST_RUN = 4_096, 8, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,13 +326,21 @@ class _Lanes:
     def _leave_or_stay(self, walk: _Walk, who: npt.NDArray[np.intp], at: Ints, box: npt.NDArray[np.int32]) -> None:
         """The first row that the box alone does not let in: is the window still small with it?"""
         box = np.minimum(box, self.boxes.block(0, at))
-        code = self._code(box, walk.first[who], at)
+        first = walk.first[who]
+        code = self._code(box, first, at)
         ask = np.flatnonzero(code == PERHAPS)
-        code[ask] = np.where(small(self.lat, self.lon, walk.first[who[ask]], at[ask], self.diameter_m), SURELY, NEVER)
+        few = at[ask] - first[ask] < _MANY_POINTS
+        some = ask[few]
+        code[some] = np.where(small(self.lat, self.lon, first[some], at[some], self.diameter_m), SURELY, NEVER)
+        many = ask[~few]
+        if len(many):
+            fits, rectangle = rectangles(self.lat, self.lon, first[many], at[many], self.diameter_m)
+            code[many] = np.where(fits, SURELY, NEVER)
+            known = ~np.isnan(rectangle[:, 0])
+            many = many[known]
+            at[many], box[many] = self._wait(rectangle[known], at[many], box[many], walk.end[who[many]])
         stays = code == SURELY
         walk.box[who[stays]], walk.at[who[stays]] = box[stays], at[stays]
-        ask = ask[stays[ask]]
-        self._wait(walk, who[ask])
         goes, at = who[~stays], at[~stays]
         walk.stands[goes] = False
         walk.at[goes] = at + 1
@@ -342,19 +349,29 @@ class _Lanes:
         walk.keep(goes, walk.at - 2)
         walk.reset[goes] = at
 
-    def _wait(self, walk: _Walk, who: npt.NDArray[np.intp]) -> None:
-        """Take in the next points that lie within the hull of a window: they change neither rectangle nor box."""
-        who = who[walk.at[who] - walk.first[who] >= _MANY_POINTS]
-        if not len(who):
-            return
-        at = walk.at[who]
-        hulls = hulls_of(self.lat, self.lon, walk.first[who], at)
-        run = max(_TESTED_AT_ONCE // len(who), _LEAST_RUN)
-        rows = at[:, None] + np.arange(1, run + 1)
-        there = rows <= walk.end[who][:, None]
-        np.minimum(rows, len(self.time) - 1, out=rows)
-        inside = there & shapely.contains_xy(hulls[:, None], self.lon[rows], self.lat[rows])
-        walk.at[who] = at + np.where(inside.all(axis=1), run, np.argmin(inside, axis=1))
+    def _wait(
+        self, rectangle: Floats, at: Ints, box: npt.NDArray[np.int32], end: Ints
+    ) -> tuple[Ints, npt.NDArray[np.int32]]:
+        """Take in the next points that lie inside the rectangle of a window: it stays the smallest with them.
+
+        No rectangle around more points is smaller, and this one is around them still.
+        """
+        left = np.arange(len(at))
+        while len(left):
+            run = min(max(_TESTED_AT_ONCE // len(left), _LEAST_RUN), _MOST_RUN)
+            rows = at[left, None] + np.arange(1, run + 1)
+            there = rows <= end[left, None]
+            np.minimum(rows, len(self.time) - 1, out=rows)
+            # The place of the row before is in the window already, be it a corner.
+            same = self.steps[rows] == self.steps[rows - 1]
+            inside = there & (same | within(rectangle[left], self.lat[rows], self.lon[rows]))
+            all_of_it = inside.all(axis=1)
+            lead = np.where(all_of_it, run, np.argmin(inside, axis=1))
+            rows = np.where(np.arange(run) < lead[:, None], rows, at[left, None])
+            box[left] = np.minimum(box[left], self.boxes.block(0, rows).min(axis=1))
+            at[left] += lead
+            left = left[all_of_it]
+        return at, box
 
 
 class _Walk:
