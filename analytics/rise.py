@@ -5,7 +5,8 @@ store must answer raises only if it is new, yet moves the state either way; a bi
 once. A bit in a row that is older than what is known of the device's bits is raised once, flagged
 late, unless it belongs to an episode (rise to fall, padded) of the same bit that is remembered.
 When episodes are forgotten (`max_episodes`), a late bit may be raised again: twice rather than never.
-How late bits are joined into episodes may depend on how the stream is cut into batches; a rise in time does not.
+Of the late rows of one episode the one that came first is raised. Nothing of it depends on how the stream is cut into batches,
+as long as no episode is forgotten.
 
 When a row's time cannot order it (future, stale, out of range, clock ahead), its receive time does.
 It does not make signals: that needs the log position and the device's name.
@@ -14,6 +15,8 @@ It does not make signals: that needs the log position and the device's name.
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +29,7 @@ from model.codes import Mark, Reason
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 _BITS = 64
+_RISE, _FALL, _LATE = range(3)
 _WRONG_TIME = (Reason.FUTURE, Reason.STALE_CLOCK)
 
 
@@ -46,17 +50,18 @@ def rise(step: Step, state: State, limits: CleanLimits) -> None:
     by = np.lexsort((touched, when, slot))
     row, slot, when, late, word = touched[by], slot[by], when[by], late[by], bits[touched][by]
     now = ~late
-    up, up_bit, down, down_bit = _edges(state, limits, row[now], slot[now], when[now], word[now])
-    found = [(up, up_bit), _belated(state, limits, row[late], slot[late], when[late], word[late])]
+    edges = _edges(state, row[now], slot[now], when[now], word[now])
+    told = _Told.concat([edges, _late(row[late], slot[late], when[late], word[late])])
+    raised = _remember(state, limits, told)
     _forget(state, limits)
-    if len(down):
-        by = np.lexsort((down_bit, down))
-        step.fallen = Fallen(down[by], down_bit[by], step.batch.time_ms[down[by]])
-    rows = np.concatenate([one[0] for one in found])
-    if not len(rows):
+    down = edges.how == _FALL
+    if down.any():
+        down_row, down_bit = edges.row[down], edges.bit[down]
+        by = np.lexsort((down_bit, down_row))
+        step.fallen = Fallen(down_row[by], down_bit[by], step.batch.time_ms[down_row[by]])
+    if not len(raised):
         return
-    bit = np.concatenate([one[1] for one in found])
-    belated = np.concatenate([np.zeros(len(found[0][0]), np.bool_), np.ones(len(found[1][0]), np.bool_)])
+    rows, bit, belated = told.row[raised], told.bit[raised], told.how[raised] == _LATE
     order = np.lexsort((bit, rows))
     step.risen = _described(step, state, limits, rows[order], bit[order], belated[order])
 
@@ -107,12 +112,10 @@ def _split(word: Words) -> tuple[Rows, npt.NDArray[np.uint8]]:
     return np.concatenate(where), np.concatenate(bits)
 
 
-def _edges(
-    state: State, limits: CleanLimits, row: Rows, slot: Ints, when: Ints, word: Words
-) -> tuple[Rows, npt.NDArray[np.uint8], Rows, npt.NDArray[np.uint8]]:
-    """Edges of rows that follow in time, up and down; opens and closes episodes."""
+def _edges(state: State, row: Rows, slot: Ints, when: Ints, word: Words) -> _Told:
+    """Edges of rows that follow in time, up and down; moves `bits` and `bits_ms`."""
     if not len(row):
-        return row, np.zeros(0, np.uint8), row, np.zeros(0, np.uint8)
+        return _Told.concat([])
     starts = group_starts(slot)
     lasts = group_lasts(starts, len(slot))
     of = slot[starts]
@@ -125,55 +128,89 @@ def _edges(
     # Only rows with a bit on, or that end one, tell of bits: alone in a batch the others would not be looked at either.
     told_ms = np.where((word | before) != 0, when, NEVER_MS)
     state.bits_ms[of] = np.maximum(state.bits_ms[of], np.maximum.reduceat(told_ms, starts))
-    # A loop over edges, not over points: each rise becomes a signal in any case.
-    at = np.concatenate((up, down))
-    rises = np.repeat((True, False), (len(up), len(down)))
-    keys = slot[at] << 6 | np.concatenate((up_bit, down_bit))
-    order = np.argsort(at, kind="stable")
-    for key, time, is_rise in zip(keys[order].tolist(), when[at][order].tolist(), rises[order].tolist(), strict=True):
-        known = state.episodes.setdefault(key, [])
-        if is_rise:
-            known.append([time, OPEN_MS])
-            _trim(state, limits, known)
-        elif known and known[-1][1] == OPEN_MS:
-            known[-1][1] = time
-    return row[up], up_bit, row[down], down_bit
+    at, bit = np.concatenate((up, down)), np.concatenate((up_bit, down_bit))
+    how = np.repeat(np.array([_RISE, _FALL], np.int8), (len(up), len(down)))
+    # Rows of one device are in the order of their times; each has come when all before it have.
+    group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(slot)))
+    came = np.maximum.accumulate(group * (int(row.max()) + 1) + row) - group * (int(row.max()) + 1)
+    return _Told(row[at], slot[at] << 6 | bit, bit, when[at], came[at], how)
 
 
-def _belated(
-    state: State, limits: CleanLimits, row: Rows, slot: Ints, when: Ints, word: Words
-) -> tuple[Rows, npt.NDArray[np.uint8]]:
-    """Bits of rows older than what is known: those that belong to no remembered episode; remembers them."""
+def _late(row: Rows, slot: Ints, when: Ints, word: Words) -> _Told:
+    """Bits of rows older than what is known."""
     at, bit = _split(word)
-    keys, times = slot[at] << 6 | bit, when[at]
-    order = np.lexsort((times, keys))
-    at, bit, keys, times = at[order], bit[order], keys[order], times[order]
-    if not len(at):
-        return row[at], bit
-    # Rows near to each other are one episode: the loop runs over these.
-    begins = np.ones(len(at), np.bool_)
-    begins[1:] = (keys[1:] != keys[:-1]) | (times[1:] - times[:-1] > limits.episode_pad_ms)
+    return _Told(row[at], slot[at] << 6 | bit, bit, when[at], row[at], np.full(len(at), _LATE, np.int8))
+
+
+@dataclass(slots=True)
+class _Told:
+    """What rows tell of single bits, columns of shape (n,).
+
+    Attributes:
+        row: row of the batch; key: `slot << 6 | bit`; bit.
+        when: the time that orders it, ms.
+        came: orders the arrival of what is told of one key.
+        how: `_RISE`, `_FALL` or `_LATE`.
+    """
+
+    row: Rows
+    key: Ints
+    bit: npt.NDArray[np.uint8]
+    when: Ints
+    came: Ints
+    how: npt.NDArray[np.int8]
+
+    @classmethod
+    def concat(cls, parts: Sequence[_Told]) -> _Told:
+        empty = np.zeros(0, np.int64)
+        made = [cls(empty.astype(np.intp), empty, empty.astype(np.uint8), empty, empty, empty.astype(np.int8)), *parts]
+        return cls(*(np.concatenate([getattr(one, name) for one in made]) for name in cls.__slots__))
+
+
+def _remember(state: State, limits: CleanLimits, told: _Told) -> Rows:
+    """Put what was told among the episodes, each key's in the order of arrival; which of it is raised.
+
+    The loop runs over edges, each a signal or a clear in any case, and over runs of late rows near to each other.
+    """
+    order = np.lexsort((told.when, told.came, told.key))
+    key, when, how = told.key[order], told.when[order], told.how[order]
+    if not len(order):
+        return order
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = (key[1:] != key[:-1]) | (how[1:] != _LATE) | (how[:-1] != _LATE)
+    begins[1:] |= np.abs(when[1:] - when[:-1]) > limits.episode_pad_ms
     starts = np.flatnonzero(begins)
-    ends = times[np.append(starts[1:], len(at)) - 1]
-    raised = [
-        _remember(state, limits, key, start, end)
-        for key, start, end in zip(keys[starts].tolist(), times[starts].tolist(), ends.tolist(), strict=True)
-    ]
-    new = starts[np.array(raised, np.bool_)]
-    return row[at[new]], bit[new]
+    lows, highs = np.minimum.reduceat(when, starts), np.maximum.reduceat(when, starts)
+    runs = zip(*(column.tolist() for column in (key[starts], how[starts], when[starts], lows, highs)), strict=True)
+    raised = [_told_once(state, limits, *run) for run in runs]
+    return order[starts[np.array(raised, np.bool_)]]
 
 
-def _remember(state: State, limits: CleanLimits, key: int, start: int, end: int) -> bool:
-    """Put a late episode among the known ones of its bit; False when it belongs to one of them."""
+def _told_once(state: State, limits: CleanLimits, key: int, how: int, first: int, low: int, high: int) -> bool:
+    """An edge at `first`, or a run of late rows from `low` to `high` whose first is at `first`; whether it is raised."""
     known, pad_ms = state.episodes.setdefault(key, []), limits.episode_pad_ms
-    for episode in known:
-        if start <= episode[1] + pad_ms and end >= episode[0] - pad_ms:
-            episode[0] = min(episode[0], start)
-            episode[1] = max(episode[1], end)
-            return False
-    insort(known, [start, end])
+    if how == _RISE:
+        known.append([first, OPEN_MS])
+        _trim(state, limits, known)
+        return True
+    if how == _FALL:
+        for episode in reversed(known):
+            if episode[1] == OPEN_MS:
+                episode[1] = first
+                break
+        return False
+    is_new = not any(start - pad_ms <= first <= end + pad_ms for start, end in known)
+    near = [episode for episode in known if episode[0] - pad_ms <= high and low <= episode[1] + pad_ms]
+    if near:
+        # What touches becomes one, so that it does not matter in how many pieces it came.
+        joined = [min(low, *(start for start, _ in near)), max(high, *(end for _, end in near))]
+        known[:] = [episode for episode in known if episode not in near]
+        state.episode_count -= len(near)
+        insort(known, joined)
+    else:
+        insort(known, [low, high])
     _trim(state, limits, known)
-    return True
+    return is_new
 
 
 def _trim(state: State, limits: CleanLimits, known: list[list[int]]) -> None:

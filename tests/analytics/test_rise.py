@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analytics.limits import CleanLimits
 from analytics.pipeline import Result
@@ -146,3 +148,41 @@ def test_one_bit_that_flaps_for_ever_is_bounded(keeper: Keeper) -> None:
     (known,) = keeper.state.episodes.values()
     assert len(known) == keeper.state.episode_count == keeper.limits.max_episodes_per_bit
     assert known == sorted(known)
+
+
+@st.composite
+def _disordered(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[int]]:
+    """Rows of two devices that came out of order and more than once, with two bits that flap; and where to cut them."""
+    seconds = draw(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 60)), min_size=1, max_size=40, unique=True))
+    said = draw(
+        st.lists(st.sampled_from([0, 0, SOS, SPEED, SOS | SPEED]), min_size=len(seconds), max_size=len(seconds))
+    )
+    rows = [
+        _row(60 * second, bits, slot=slot, seq=second, received_ms=NOW_MS + 2 * HOUR_S * 1_000, flags=BUFFERED)
+        for (slot, second), bits in zip(seconds, said, strict=True)
+    ]
+    rows += draw(st.lists(st.sampled_from(rows), max_size=10))
+    return draw(st.permutations(rows)), sorted(draw(st.sets(st.integers(1, len(rows)), max_size=6)))
+
+
+def _told(limits: CleanLimits, rows: list[dict[str, Any]], ends: list[int]) -> tuple[object, ...]:
+    """What rose (row of the stream, bit, late), what fell, and the state, of a stream cut at `ends`."""
+    keeper = Keeper(limits=limits)
+    rose: list[tuple[int, int, bool]] = []
+    for start, end in zip([0, *ends], [*ends, len(rows)], strict=True):
+        if start < end:
+            risen = keeper.feed(batch(rows[start:end])).risen
+            columns = ((risen.row + start).tolist(), risen.bit.tolist(), risen.late.tolist())
+            rose += zip(*columns, strict=True)
+    return sorted(rose), keeper.state.to_bytes()
+
+
+@given(_disordered(), st.sampled_from([1_000, 120_000, 400_000]))
+def test_late_bits_do_not_depend_on_how_the_stream_is_cut(
+    stream: tuple[list[dict[str, Any]], list[int]], pad_ms: int
+) -> None:
+    rows, cuts = stream
+    limits = CleanLimits(episode_pad_ms=pad_ms)
+    whole = _told(limits, rows, [])
+    assert _told(limits, rows, cuts) == whole
+    assert _told(limits, rows, list(range(1, len(rows)))) == whole
