@@ -153,7 +153,7 @@ class Log(Section):
     """The durable log · 持久日志"""
 
     max_rows: int = setting(10_000, "points that start a commit", "触发提交的点数", ge=1, le=1_000_000)
-    max_delay_ms: int = setting(250, "longest wait of a point for its commit", "点等待提交的最长时间", ge=1, le=10_000)
+    max_delay_ms: int = setting(50, "longest wait of a point for its commit", "点等待提交的最长时间", ge=1, le=10_000)
     alarm_max_rows: int = setting(50, "alarms that start a commit", "触发提交的警情数", ge=1, le=10_000)
     alarm_max_delay_ms: int = setting(
         20, "longest wait of an alarm for its commit", "警情等待提交的最长时间", ge=0, le=1_000

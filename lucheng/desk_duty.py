@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: How often what is due by time is asked for.
 CLOCK_EVERY_S = 0.25
 AUDIT_EVERY_S = 1.0
+#: How often answers that were given are crossed out. Seldom: a commit of its own after each alarm would stand in the way
+#: of the next one, and an answer that is given again after a crash does no harm.
+CROSS_OUT_EVERY_S = 1.0
 #: Answers taken from the desk at a time.
 MAX_ANSWERS = 200
 ALARM_STATE_TOPIC = "lucheng/v1/{device}/down/alarm_state"
@@ -61,7 +64,7 @@ class DeskDuty:
         self._lock = threading.Lock()
         self._under_way: set[int] = set()
         self._done: list[int] = []
-        self._audited_at_s = clock.monotonic_s()
+        self._audited_at_s = self._crossed_out_at_s = clock.monotonic_s()
         self._thread = threading.Thread(target=self._loop, name="desk", daemon=True)
 
     def start(self) -> None:
@@ -85,6 +88,7 @@ class DeskDuty:
                     self._desk.clock()
                 self._answer()
                 self._write_audit()
+            self._cross_out(now=True)
             self._write_audit(now=True)
         except StoreError as error:
             _log.error("the desk stopped", error=str(error))
@@ -93,15 +97,23 @@ class DeskDuty:
             _log.error("the desk stopped", error=str(error), exc_info=not isinstance(error, LuchengError))
             self._on_fatal(error)
 
-    def _answer(self) -> None:
+    def _cross_out(self, *, now: bool = False) -> None:
+        at_s = self._clock.monotonic_s()
         with self._lock:
+            many = len(self._done) >= MAX_ANSWERS // 2  # or they would fill the next page
+            if not self._done or not (now or many or at_s - self._crossed_out_at_s >= CROSS_OUT_EVERY_S):
+                return
             done, self._done = self._done, []
+        self._crossed_out_at_s = at_s
+        self._desk.answered(done)
+        with self._lock:
             self._under_way.difference_update(done)
-        if done:
-            self._desk.answered(done)
+
+    def _answer(self) -> None:
+        self._cross_out()
         if self._down is None or not self._down.connected:
             with self._lock:
-                self._under_way.clear()  # what was on its way is sent again
+                self._under_way.intersection_update(self._done)  # what was on its way is sent again
             return
         for answer in self._desk.answers(limit=MAX_ANSWERS):
             if answer.number in self._under_way:

@@ -80,7 +80,8 @@ class Decoder:
         self._topics = TopicTable(directory, unknown=unknown, register=register, limits=limits)
         self._points = PointDecoder(limits)
         self._last_bits = np.zeros(0, np.uint64)
-        self._any_bits = False
+        #: How many of them are not all clear.
+        self._lit = 0
 
     def decode(self, messages: Messages, received_ms: int) -> Decoded:
         """Decode `messages`, all received at `received_ms` (UTC ms). Never raises for what they hold."""
@@ -217,8 +218,8 @@ class Decoder:
         """
         self._grow(slot + 1)
         rising = bad.alarm_bits & ~int(self._last_bits[slot])
+        self._lit += int(self._last_bits[slot]) == 0
         self._last_bits[slot] |= np.uint64(bad.alarm_bits)
-        self._any_bits = True
         digest = hashlib.blake2b(bad.raw, digest_size=12).hexdigest()
         return [
             Signal(
@@ -248,12 +249,13 @@ class Decoder:
     def _rising(self, batch: PointBatch) -> bool:
         """Whether a bit is set that the device's last point before this batch did not have; remembers the last."""
         bits = batch.alarm_bits
-        now_any = bool(bits.any())
-        if not now_any and not self._any_bits:
+        if not self._lit and not bits.any():
             return False
         slots: npt.NDArray[np.int32] = batch.slot
         self._grow(int(slots.max(initial=-1)) + 1)
         rising = bool((bits & ~self._last_bits[slots]).any())
+        seen = np.unique(slots)
+        self._lit -= int(np.count_nonzero(self._last_bits[seen]))
         self._last_bits[slots] = bits  # of a device's several points the last one stays
-        self._any_bits = now_any or bool(self._last_bits.any())
+        self._lit += int(np.count_nonzero(self._last_bits[seen]))
         return rising

@@ -22,7 +22,7 @@ DEFAULT_MAX_ROWS = 10_000
 #: Bytes that start a commit.
 DEFAULT_MAX_COMMIT_BYTES = 4 * 2**20
 #: How long the first record of a commit waits for others, milliseconds. The point log's; the alarm log takes 0.
-DEFAULT_MAX_DELAY_MS = 250.0
+DEFAULT_MAX_DELAY_MS = 50.0
 #: Rows and bytes that may be waiting or being committed before `submit` blocks.
 DEFAULT_MAX_QUEUED_ROWS = 100_000
 DEFAULT_MAX_QUEUED_BYTES = 64 * 2**20
