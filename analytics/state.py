@@ -2,7 +2,7 @@
 
 Purpose: small, quick to copy out and in. Invariants: every array has `capacity` rows of which the
 first `slots` mean something; state depends only on the rows that came in, never on the store's
-answers or on how the stream was cut into batches (exceptions: `analytics/order.py`; episodes of late bits, `rise`).
+answers or on how the stream was cut into batches (one exception: `analytics/order.py`).
 It decides nothing and reads no file; the caller keeps the bytes and their checksum.
 
 Bytes, little-endian: `b"LCS2"`, slots u32, recent u32, then per column of `FIELDS`: mode u8 (dense
