@@ -35,6 +35,8 @@ _LEAST_EAST_M = 11_600.0
 MAX_DIAMETER_M = 10_000.0
 #: How well a place in degrees is known as a number, with a margin: a few units of the last digit of 180.
 _ROUNDING_DEG = 1e-13
+#: Two legs whose cross product is not above this, square degrees, may be on one line by `flat`, however long they are.
+NEARLY_A_LINE = 4.0 * 540.0 * _ROUNDING_DEG
 
 
 class Boxes:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analytics.trips.boxes import MAX_DIAMETER_M, NEVER, PERHAPS, SURELY, Boxes, Codes, flat, never_from
+from analytics.trips.boxes import MAX_DIAMETER_M, NEARLY_A_LINE, NEVER, PERHAPS, SURELY, Boxes, Codes, flat, never_from
 from analytics.trips.rectangle import rectangles, small, within
 from analytics.trips.walk import Walk
 from model.errors import UsageError
@@ -38,6 +38,9 @@ DEFAULT_MIN_STOP_MS = 120_000
 DEFAULT_MAX_DIAMETER_M = 100.0
 #: Points looked at together: enough that many stand at once, about 200 bytes of memory each.
 DEFAULT_CHUNK_POINTS = 1 << 20
+#: Rows of a column that stay in the processor's cache together with what is made of them.
+_BLOCK_ROWS = 1 << 14
+_HALF_TURN_DEG = 180.0
 #: So many points back are compared one by one before the rest is searched.
 _NEAR_POINTS = 6
 #: From so many points on a window's rectangle is kept, to take in several points at once; and how many are tried.
@@ -107,15 +110,16 @@ def _chunk(
     """First and last rows (counted from `offset` on) of the stops of some whole devices."""
     other = np.ones(len(slot), np.bool_)
     np.not_equal(slot[1:], slot[:-1], out=other[1:])
-    again = np.flatnonzero((time[1:] == time[:-1]) & ~other[1:]) + 1
+    again = time[1:] == time[:-1]
+    again &= ~other[1:]
     base: Ints | None = None
-    if len(again):
-        base = np.delete(np.arange(len(slot)), again)
+    if again.any():
+        base = np.delete(np.arange(len(slot)), np.flatnonzero(again) + 1)
         time, lat, lon, other = time[base], lat[base], lon[base], other[base]
-    rows, begins, straight = _worth_looking(other, lat, lon, diameter_m)
+    rows, begins = _worth_looking(other, time, lat, lon, min_ms, diameter_m)
     if not len(rows):
         return rows, rows
-    lanes = _Lanes(time[rows], lat[rows], lon[rows], begins, straight, min_ms, diameter_m)
+    lanes = _Lanes(time[rows], lat[rows], lon[rows], begins, min_ms, diameter_m)
     first, last = lanes.follow()
     first, last = rows[first], rows[last]
     if base is not None:
@@ -124,37 +128,68 @@ def _chunk(
     return first[order] + offset, last[order] + offset
 
 
-def _worth_looking(other: Bools, lat: Floats, lon: Floats, diameter_m: float) -> tuple[Ints, Bools, Bools]:
-    """Rows that can be part of a stand, which of them begin a piece that knows nothing of those before it, and `flat`.
+def _worth_looking(
+    other: Bools, time: Ints, lat: Floats, lon: Floats, min_ms: int, diameter_m: float
+) -> tuple[Ints, Bools]:
+    """Rows that can be part of a stop, and which of them begin a piece that knows nothing of those before it.
 
-    After two legs in a row that no small window can hold, nothing before them matters any more: the point between them is
-    as good as a device's first. Points with such legs alone around them are left out.
+    No stop holds a leg that no small window can hold, so stops lie in runs without one, and only in runs that last long
+    enough. The row before a run goes with it: every window that begins there or earlier has the long leg in it and cannot
+    be small, whatever its beginning, so that row is as good as a device's first.
     """
-    n = len(lat)
-    near = np.zeros(n + 3, np.bool_)  # near[i + 1]: the leg to row i is not too long for a small window
-    north, east = lat[1:] - lat[:-1], lon[1:] - lon[:-1]
-    # Across the date line a leg is not as long as it looks.
-    around = np.abs(east) >= 180.0
-    north *= north
-    east *= east
-    north += east
-    limit = never_from(lat[1:], diameter_m) * 1e-7
-    limit *= limit
-    np.less(north, limit, out=near[2 : n + 1])
-    near[2 : n + 1] |= around
-    # On one line, even a long leg says nothing for certain (see `boxes`).
-    straight = flat(other, lat, lon)
-    near[1 : n + 1] |= straight
-    near[1:n] |= straight[1:]
-    near[1 : n + 1] &= ~other
-    keep = near[:n] | near[1 : n + 1]
-    keep |= near[2 : n + 2]
-    keep |= near[3 : n + 3]
-    rows = np.flatnonzero(keep)
-    begins = other[rows]
-    begins[1:] |= rows[1:] - rows[:-1] > 1
-    begins[:1] = True
-    return rows, begins, straight[rows]
+    near = _near(other, lat, lon, diameter_m)
+    edges = np.flatnonzero(near[1:] != near[:-1])
+    first, last = edges[::2], edges[1::2]
+    long = time[last] - time[first] >= min_ms
+    first, last = first[long], last[long]
+    first -= ~other[first]
+    if not len(first):
+        return first, np.zeros(0, np.bool_)
+    # Of two runs side by side the row before the second is the last of the first.
+    joined = np.zeros(len(first), np.bool_)
+    np.equal(first[1:], last[:-1], out=joined[1:])
+    first += joined
+    count = last - first + 1
+    starts = np.cumsum(count) - count
+    rows = np.arange(int(count.sum())) + np.repeat(first - starts, count)
+    begins = np.zeros(len(rows), np.bool_)
+    begins[starts] = ~joined
+    return rows, begins
+
+
+def _near(other: Bools, lat: Floats, lon: Floats, diameter_m: float) -> Bools:
+    """Whether a small window can hold the leg to each row, False for a device's first and, at the end, for none; (n + 1,).
+
+    Looked at in blocks that stay in the processor's cache.
+    """
+    rows = len(lat)
+    near = np.zeros(rows + 1, np.bool_)
+    for begin in range(1, rows, _BLOCK_ROWS):
+        end = min(begin + _BLOCK_ROWS, rows)
+        # One row more at either end, to tell lines.
+        low, high = max(begin - 2, 0), min(end + 1, rows)
+        places, turns = lat[low:high], lon[low:high]
+        north, east = places[1:] - places[:-1], turns[1:] - turns[:-1]
+        line = north[:-1] * east[1:]
+        line -= east[:-1] * north[1:]
+        np.abs(line, out=line)
+        # On one line, even a long leg says nothing for certain (see `boxes`): it may be of the rows before or after.
+        straight = line <= NEARLY_A_LINE
+        # Across the date line a leg is not as long as it looks.
+        around = np.abs(east) >= _HALF_TURN_DEG if np.ptp(turns) >= _HALF_TURN_DEG else None
+        poleward = max(-float(places.min()), float(places.max()))
+        limit = float(never_from(np.array([poleward]), diameter_m)[0]) * 1e-7
+        north *= north
+        east *= east
+        north += east
+        here = north < limit * limit
+        if around is not None:
+            here |= around
+        here[1:] |= straight
+        here[:-1] |= straight
+        near[begin:end] = here[begin - low - 1 : end - low - 1]
+    near[:rows] &= ~other
+    return near
 
 
 class _Lanes:
@@ -163,15 +198,12 @@ class _Lanes:
     Args:
         time, lat, lon: shape (n,).
         begins: rows that begin a piece.
-        straight: `boxes.flat`.
         min_ms, diameter_m: limits.
 
     `window[i]` is the first row of the window that ends at row i when no stop has just ended, `code[i]` what it says.
     """
 
-    def __init__(
-        self, time: Ints, lat: Floats, lon: Floats, begins: Bools, straight: Bools, min_ms: int, diameter_m: float
-    ) -> None:
+    def __init__(self, time: Ints, lat: Floats, lon: Floats, begins: Bools, min_ms: int, diameter_m: float) -> None:
         self.time, self.lat, self.lon = time, lat, lon
         self.min_ms, self.diameter_m = min_ms, diameter_m
         rows = len(time)
@@ -189,7 +221,7 @@ class _Lanes:
         moved = np.zeros(rows, np.int64)
         moved[1:] = (lat[1:] != lat[:-1]) | (lon[1:] != lon[:-1])
         self.steps = np.cumsum(moved)
-        self.bend = np.maximum.accumulate(np.where(straight, -1, at))
+        self.bend = np.maximum.accumulate(np.where(flat(begins, lat, lon), -1, at))
         self.code = self._code(self.boxes.of(self.window, at), self.window, at)
         self.too_large = (self.code == NEVER) & self._bent(self.window, at)
         self.code[starts] = NEVER
