@@ -187,7 +187,7 @@ class Series(Section):
     """The time-series store · 时序存储"""
 
     max_open_rows: int = setting(
-        524_288,
+        131_072,
         "points kept as they came before they are sorted into segments",
         "整理为分段前的未封存点数",
         ge=1_000,

@@ -37,8 +37,8 @@ DEFAULT_SNAPSHOT_EVERY_QUIET_RECORDS = 3_600
 DEFAULT_SEAL_DELAY_S = 600
 DEFAULT_RETENTION_DAYS = 90
 DEFAULT_HOUSEKEEPING_EVERY_S = 5.0
-#: Rows sealed between two runs: about a tenth of a second.
-DEFAULT_SEAL_STEP_ROWS = 262_144
+#: Rows sealed between two runs: about 30 ms, for an alarm bit may be waiting.
+DEFAULT_SEAL_STEP_ROWS = 16_384
 #: Points of one file that are kept for its trips and stops (about 90 bytes each).
 DEFAULT_MAX_JOB_POINTS = 5_000_000
 _IDLE_WAIT_S = 0.2

@@ -44,7 +44,7 @@ from store.series.rows import HOUR_MS, MAX_HOUR, MIN_HOUR, PART_BITS, Rows
 from store.series.schema import DAY_MS
 from store.series.seal import DEFAULT_MAX_PATCHES, DEFAULT_MAX_SEAL_ROWS, SealRules, flush, seal_group, segment_groups
 
-DEFAULT_MAX_OPEN_ROWS = 524_288
+DEFAULT_MAX_OPEN_ROWS = 131_072
 DEFAULT_MAX_OPEN_BATCHES = 4_096
 DEFAULT_MAX_FLEET_BATCH_ROWS = 65_536
 
