@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -55,6 +56,7 @@ class Measured:
     cpu_s: float
     wall_s: float
     rss_mib: float
+    signals: int = 0
 
     @property
     def points_per_cpu_s(self) -> float:
@@ -90,10 +92,22 @@ def reserve_session(port: int, client_id: str) -> None:
     client.loop(0.1)
 
 
-def run_once(mode: str, devices: int, messages: int, folder: Path) -> Measured:
-    """Fill the queue, start the service on it, measure until the last point is stored."""
+def run_once(
+    mode: str,
+    devices: int,
+    messages: int,
+    folder: Path,
+    *,
+    furnish: Callable[[Path], object] = lambda _data_dir: None,
+    env: Mapping[str, str] | None = None,
+) -> Measured:
+    """Fill the queue, start the service on it, measure until the last point is stored.
+
+    `furnish` adds to the data folder before the service starts; `env` goes to the service.
+    """
     data_dir = folder / "data"
     first_number = prepare(data_dir, devices)
+    furnish(data_dir)
     broker = EmbeddedBroker(folder / "broker", program="mosquitto", anonymous=True, max_queued_bytes=MAX_QUEUED_BYTES)
     with broker:
         reserve_session(broker.port, load(env={}).mqtt.client_id)
@@ -104,7 +118,7 @@ def run_once(mode: str, devices: int, messages: int, folder: Path) -> Measured:
         os.kill(broker_pid, signal.SIGSTOP)  # the service starts beside a silent broker; its start is not measured
         command = [sys.executable, "-m", "lucheng", "--data", str(data_dir), "run", "--broker", broker.url]
         log = (folder / "service.log").open("wb")
-        service = subprocess.Popen(command, stderr=log, stdout=log)
+        service = subprocess.Popen(command, stderr=log, stdout=log, env={**os.environ, **(env or {})})
         try:
             return _measure(service, data_dir, messages * POINTS_PER_MESSAGE[mode], broker_pid)
         finally:
@@ -130,7 +144,8 @@ def _measure(service: subprocess.Popen[bytes], data_dir: Path, points: int, brok
             if status["stored"] != points:
                 raise SystemExit(f"{points} points were sent, {status['stored']} stored: {status}")
             cpu_s = after.user + after.system - before.user - before.system
-            return Measured(points, cpu_s, time.monotonic() - first_s, process.memory_info().rss / 2**20)
+            wall_s, rss_mib = time.monotonic() - first_s, process.memory_info().rss / 2**20
+            return Measured(points, cpu_s, wall_s, rss_mib, sum(status["signals"].values()))
         time.sleep(0.1 if not first_s else 0.5)
     raise SystemExit("the run did not end in time")
 

@@ -61,7 +61,7 @@ class Meaning:
     def run(self, step: Step | None, statuses: StatusBatch | None, tick: Tick | None) -> Events:
         """Everything that one step means; `step` is at the point after `clean` and `rise`."""
         events = Events()
-        if step is not None:
+        if step is not None and self.rules:
             frame = make_frame(step, self._places, self.context, self._clean)
             slots = int(step.batch.slot.max()) + 1 if len(step.batch) else 0
             for rule in self.rules:
