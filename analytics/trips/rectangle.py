@@ -34,6 +34,11 @@ _INSIDE = 1e-6
 #: Lengths by the mean latitude are that good up to 10 km (error about (s/R)^2 / 12 of s); far below the latitude of 88°.
 _NEAR, _NEAR_M = 1e-5, 1e-4
 _MAX_LAT_DEG = 85.0
+#: Bounds take a degree to have one length in a window: good to the slack up to this diameter and latitude.
+_BOUNDS_UP_TO_M, _BOUNDS_MAX_LAT_DEG, _BOUNDS_SLACK = 1_000.0, 70.0, 1e-3
+_HALF_ROOT, _COS_EIGHTH = float(np.sqrt(0.5)), float(np.cos(np.pi / 8))
+#: Windows of more points are not looked at by bounds.
+BOUNDS_POINTS = 32
 _CONVERGED, _MAX_TURNS = 1e-14, 200
 
 
@@ -53,9 +58,14 @@ def small(lat: Floats, lon: Floats, first: Ints, last: Ints, max_diameter_m: flo
     if len(two):
         a, b = first[two], last[two]
         out[two] = shorter(lat[a], lon[a], lat[b], lon[b], max_diameter_m)
-    left = [np.flatnonzero(count > _SIZES[-1])]
+    open_ = count > 2
+    few = np.flatnonzero(open_ & (count <= BOUNDS_POINTS))
+    told = bounds(lat, lon, first[few], last[few], max_diameter_m)
+    out[few] = told == 1
+    open_[few] = told == 0
+    left = [np.flatnonzero(open_ & (count > _SIZES[-1]))]
     for size in _SIZES:
-        these = np.flatnonzero(count == size)
+        these = np.flatnonzero(open_ & (count == size))
         if len(these) >= _FEW_WINDOWS:
             answer = _by_pairs(lat, lon, first[these], size, max_diameter_m)
             out[these] = answer == 1
@@ -65,6 +75,58 @@ def small(lat: Floats, lon: Floats, first: Ints, last: Ints, max_diameter_m: flo
     if len(rest):
         out[rest] = _by_geos(lat, lon, first[rest], last[rest], max_diameter_m)
     return out
+
+
+def bounds(lat: Floats, lon: Floats, first: Ints, last: Ints, limit_m: float) -> npt.NDArray[np.int8]:
+    """1 small for certain, -1 not small for certain, 0 not told; for windows of three points and more.
+
+    The longer diagonal is as long as any two points are apart at least: tried are the last point and each other. No side is
+    longer than the points' diameter d and the area is not above that of any rectangle around them, A; of two sides up to
+    d whose product is up to A the squares sum to d^2 + (A/d)^2 at most. In metres degrees are stretched by unlike east
+    and north: that lengthens a side, and the product of the sides, by up to (east/north + north/east) / 2 beyond the
+    points' own measures, and the right angle's loss adds up to A |north/east - east/north|. The area is the lesser of
+    two rectangles around the points, the diameter is told by the widths in four directions.
+    """
+    answer = np.zeros(len(first), np.int8)
+    if limit_m > _BOUNDS_UP_TO_M or not len(first):
+        return answer
+    y, x, starts, count = _gathered(lat, lon, first, last)
+    south = lat[last]
+    y -= np.repeat(south, count)
+    x -= np.repeat(lon[last], count)
+    north_m, east_m = metres_per_degree(np.radians(south))
+    tall, wide = _width(y, starts), _width(x, starts)
+    area = np.minimum(tall * wide, _width(x + y, starts) * _width(x - y, starts) * 0.5) * north_m * east_m
+    # Twice a triangle's area is not more than that of a rectangle around it.
+    cross = np.abs(x * np.repeat(y[starts], count) - y * np.repeat(x[starts], count))
+    thick = np.maximum.reduceat(cross, starts) > (tall + wide) * _THIN_DEG
+    told = thick & (np.abs(south) < _BOUNDS_MAX_LAT_DEG) & (tall < 1.0) & (wide < 1.0)
+    y *= np.repeat(north_m, count)
+    x *= np.repeat(east_m, count)
+    far = np.maximum.reduceat(x * x + y * y, starts)
+    ratio = north_m / east_m
+    askew = area * np.abs(ratio - 1.0 / ratio)
+    answer[told & (far - 2.0 * askew > (limit_m * (1 + _BOUNDS_SLACK)) ** 2)] = -1
+    upright = (tall * north_m, wide * east_m)
+    slanting = (_width(x + y, starts) * _HALF_ROOT, _width(x - y, starts) * _HALF_ROOT)
+    box = upright[0] ** 2 + upright[1] ** 2
+    longest = np.maximum(np.maximum(*upright), np.maximum(*slanting)) / _COS_EIGHTH
+    square = np.minimum(np.minimum(box, slanting[0] ** 2 + slanting[1] ** 2), longest * longest)
+    stretch = 0.5 * (ratio + 1.0 / ratio)
+    square *= stretch * stretch
+    product = np.minimum(area * stretch, square)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        diagonal = square + product * product / square + askew
+    least = (limit_m * (1 - _BOUNDS_SLACK)) ** 2
+    answer[told & (diagonal < least) & (box < BOX_FACTOR**2 * least)] = 1
+    return answer
+
+
+def _width(values: Floats, starts: Ints) -> Floats:
+    """Greatest less least of each window's values."""
+    wide: Floats = np.maximum.reduceat(values, starts)
+    wide -= np.minimum.reduceat(values, starts)
+    return wide
 
 
 def _by_pairs(lat: Floats, lon: Floats, first: Ints, size: int, limit_m: float) -> npt.NDArray[np.int8]:

@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analytics.trips.boxes import MAX_DIAMETER_M, NEARLY_A_LINE, NEVER, PERHAPS, SURELY, Boxes, Codes, flat, never_from
-from analytics.trips.rectangle import rectangles, small, within
-from analytics.trips.walk import Walk
+from analytics.trips.rectangle import BOUNDS_POINTS, bounds, rectangles, small, within
+from analytics.trips.walk import AFTER, FREE, GROWS, LIES, STANDS_YET, Walk
 from model.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
@@ -222,8 +222,12 @@ class _Lanes:
         moved[1:] = (lat[1:] != lat[:-1]) | (lon[1:] != lon[:-1])
         self.steps = np.cumsum(moved)
         self.bend = np.maximum.accumulate(np.where(flat(begins, lat, lon), -1, at))
+        self.cut = np.zeros(rows, np.bool_)
+        np.greater(self.window[1:], self.window[:-1], out=self.cut[1:])
+        self.cut &= ~begins
+        #: Two points far enough apart in time to be a stop by themselves.
+        self.lone = (self.stop_from == at - 1) & ~begins
         self.code = self._code(self.boxes.of(self.window, at), self.window, at)
-        self.too_large = (self.code == NEVER) & self._bent(self.window, at)
         self.code[starts] = NEVER
 
     def _within(self, starts: Ints) -> Ints:
@@ -261,88 +265,160 @@ class _Lanes:
 
     def follow(self) -> tuple[Ints, Ints]:
         """First and last rows of all stops, in any order."""
-        self._ask_perhaps()
-        rows = len(self.time)
-        can = np.where(self.code != NEVER, np.arange(rows), rows)
-        #: The next row, from each on, whose window is small.
-        self.next = np.append(np.minimum.accumulate(can[::-1])[::-1], rows)
-        begin, end = self._lanes()
-        busy = self.next[begin] <= end
-        walk = Walk(begin[busy], end[busy])
+        may_end = self._may_end()
+        self._take_root(may_end)
+        ends = self._lane_ends(may_end)
+        lane = np.searchsorted(ends, self.roots)
+        new = np.ones(len(lane), np.bool_)
+        np.not_equal(lane[1:], lane[:-1], out=new[1:])
+        walk = Walk(self.roots[new], ends[lane[new]])
         while len(walk.at):
             self._seek(walk)
             self._grow(walk)
             walk.leave()
         return walk.stops()
 
-    def _ask_perhaps(self) -> None:
-        """Decide what boxes could not."""
-        open_ = np.flatnonzero(self.code == PERHAPS)
-        if len(open_):
-            fits = small(self.lat, self.lon, self.window[open_], open_, self.diameter_m)
-            self.code[open_] = np.where(fits, SURELY, NEVER)
+    def _may_end(self) -> Ints:
+        """Rows at which a stop may last: the shortest window long enough is not too large for certain."""
+        last = np.flatnonzero(self.stop_from >= self.starts[self.piece])
+        first = self.stop_from[last]
+        code = self.boxes.code(self.boxes.of(first, last), last)
+        may: Ints = last[(code != NEVER) | ~self._bent(first, last)]
+        return may
 
-    def _lanes(self) -> tuple[Ints, Ints]:
-        """First and last rows of the lanes.
+    def _take_root(self, may_end: Ints) -> None:
+        """Find the rows where a stop takes root if none has just ended: `roots`, and first rows of the windows, `root_first`.
 
-        A stop can end at a row only where the shortest window that lasted long enough is not too large for sure, and then
-        the next row begins a window. A row whose window cannot be small, wherever the last such beginning was, ends a lane.
+        A window that stands becomes a stop with the row that makes it long enough, if it is small with that row, too;
+        that is where a window that does not stand is cut. When it is not small, it stands no more, and is cut one row
+        later only: so of rows in a row that cut, each stands only if the one before does not.
         """
         rows = len(self.time)
-        at = np.arange(rows)
-        reset = np.full(rows + 1, -1)
-        maybe = np.flatnonzero(~self.too_large & (self.stop_from >= self.starts[self.piece]))
-        begin = self.stop_from[maybe]
-        maybe = maybe[(self.boxes.code(self.boxes.of(begin, maybe), maybe) != NEVER) | ~self._bent(begin, maybe)]
-        reset[maybe + 1] = maybe + 1
-        latest = np.maximum.accumulate(reset[:rows])
-        free = self.too_large & (latest <= self.window)
-        ask = np.flatnonzero(self.too_large & (latest > self.window) & (latest < at))
-        begin = latest[ask]
-        free[ask] = (self.boxes.code(self.boxes.of(begin, ask), ask) == NEVER) & self._bent(begin, ask)
+        last = may_end[self.cut[may_end]]
+        first = self.window[last - 1]
+        last = last[self._fits(first, last)]
+        #: The window uncut is small with this row.
+        self.lasts = np.zeros(rows, np.bool_)
+        self.lasts[last] = True
+        lone = may_end[self.lone[may_end]]
+        lone = lone[self.code[lone] != NEVER]
+        self._know(lone)
+        lone = lone[self.code[lone] == SURELY]
+        # The state is asked for at the rows before these. It is told by the last row that does not depend on the one before.
+        root = np.zeros(rows, np.bool_)
+        root[last], root[lone] = True, True
+        asked = np.flatnonzero(root) - 1
+        open_ = np.flatnonzero(self.code == PERHAPS)
+        alone = np.append(np.flatnonzero(~self.cut | (self.code == NEVER)), rows)
+        ask = np.append(asked, rows)[np.searchsorted(asked, open_)]
+        self._know(open_[ask < alone[np.searchsorted(alone, open_, side="right")]])
+        alone = np.flatnonzero(~self.cut | (self.code != SURELY))
+        since = alone[np.searchsorted(alone, asked, side="right") - 1]
+        stands = (self.code[since] == SURELY) ^ ((asked - since) % 2 == 1)
+        roots = asked + 1
+        uncut = self.lasts[roots] & stands
+        keep = uncut | (self.lone[roots] & ~stands & (self.code[roots] == SURELY))
+        self.roots = roots[keep]
+        self.root_first = np.where(uncut, self.window[asked], asked)[keep]
+
+    def _know(self, rows: Ints) -> None:
+        """Decide the windows at these rows of which boxes are not sure."""
+        rows = rows[self.code[rows] == PERHAPS]
+        if len(rows):
+            fits = small(self.lat, self.lon, self.window[rows], rows, self.diameter_m)
+            self.code[rows] = np.where(fits, SURELY, NEVER)
+
+    def _fits(self, first: Ints, last: Ints) -> Bools:
+        """Which windows are small."""
+        code = self._code(self.boxes.of(first, last), first, last)
+        fits: Bools = code == SURELY
+        ask = np.flatnonzero(code == PERHAPS)
+        if len(ask):
+            fits[ask] = small(self.lat, self.lon, first[ask], last[ask], self.diameter_m)
+        return fits
+
+    def _lane_ends(self, may_end: Ints) -> Ints:
+        """Last rows of the lanes: what is found after them does not depend on stops before.
+
+        That is so where the window begins after the last row that may end a stop, and whether it stands is told by this
+        row alone.
+        """
+        rows = len(self.time)
+        latest = np.full(rows, -1)
+        latest[may_end] = may_end
+        np.maximum.accumulate(latest, out=latest)
+        free = (self.window > latest) & (~self.cut | (self.code == NEVER))
         free[self.ends] = True
-        end = np.flatnonzero(free)
-        begin = np.append(0, end[:-1] + 1)
-        return begin, end
+        return np.flatnonzero(free)
 
     def _seek(self, walk: Walk) -> None:
-        """Bring every walker that does not stand to the next small window, or to the end of its lane."""
-        who = np.flatnonzero(~walk.stands)
-        if not len(who):
-            return
-        at, reset = walk.at[who], walk.reset[who]
-        cut = reset > self.window[at]
-        straight = who[~cut]
-        here = self.next[at[~cut]]
-        walk.at[straight] = here
-        found = here <= walk.end[straight]
-        straight, here = straight[found], here[found]
-        self._stand(walk, straight, self.window[here], here)
-        if not cut.any():
-            return
-        who, at, reset = who[cut], at[cut], reset[cut]
-        box = self.boxes.of(reset, at)
-        code = self._code(box, reset, at)
-        ask = np.flatnonzero(code == PERHAPS)
-        fits = small(self.lat, self.lon, reset[ask], at[ask], self.diameter_m)
-        walk.at[who[ask[~fits]]] += 1
-        code[ask[fits]] = SURELY
-        stands = code == SURELY
-        self._stand(walk, who[stands], reset[stands], at[stands])
-        never = code == NEVER
-        reset, at = reset[never], at[never]
-        # No longer window is small before the beginning of this one falls out of it.
-        over = np.where(self._bent(reset, at), np.searchsorted(self.window, reset), 0)
-        walk.at[who[never]] = np.maximum(over, at + 1)
+        """Bring every walker that does not stand to the next row where a stop takes root, or over the end of its lane."""
+        who = np.flatnonzero(walk.mode == AFTER)
+        if len(who):
+            self._begin_anew(walk, who)
+        who = np.flatnonzero(walk.mode >= LIES)
+        if len(who):
+            self._step(walk, who)
+        who = np.flatnonzero(walk.mode == FREE)
+        if len(who):
+            root = np.searchsorted(self.roots, walk.at[who])
+            row = np.append(self.roots, len(self.time))[root]
+            walk.at[who] = row
+            found = row <= walk.end[who]
+            self._stand(walk, who[found], self.root_first[root[found]], row[found])
+
+    def _begin_anew(self, walk: Walk, who: npt.NDArray[np.intp]) -> None:
+        """A stop has ended before the row `at`, where a window begins: what of it when it is long enough?"""
+        first = walk.at[who]
+        walk.at[who] = walk.end[who] + 1
+        left = first < walk.end[who]
+        who, first = who[left], first[left]
+        row = np.searchsorted(self.stop_from, first)
+        left = row <= walk.end[who]
+        who, first, row = who[left], first[left], row[left]
+        lone = row == first + 1
+        fits = self._fits(first, row)
+        stands = fits & lone
+        # Did it stand at the row before? Asked only where it matters.
+        ask = np.flatnonzero(~lone & (fits | (self.code[row] != NEVER)))
+        before = np.zeros(len(who), np.bool_)
+        before[ask] = self._fits(first[ask], row[ask] - 1)
+        stands |= fits & before
+        self._stand(walk, who[stands], first[stands], row[stands])
+        goes = ~stands
+        self._fall(walk, who[goes], row[goes], before[goes] | lone[goes])
+
+    def _fall(self, walk: Walk, who: npt.NDArray[np.intp], row: Ints, stood: Bools) -> None:
+        """The window is cut at this row, unless it stood until now; see whether it stands."""
+        self._know(row[~stood])
+        fits = (self.code[row] == SURELY) & ~stood
+        root = fits & self.lone[row]
+        self._stand(walk, who[root], row[root] - 1, row[root])
+        who, row, fits = who[~root], row[~root], fits[~root]
+        walk.at[who] = row + 1
+        walk.mode[who] = np.where(self.code[row] == NEVER, FREE, np.where(fits, STANDS_YET, LIES))
+
+    def _step(self, walk: Walk, who: npt.NDArray[np.intp]) -> None:
+        """One row on for walkers whose state is not what it would be had no stop ended."""
+        left = walk.at[who] <= walk.end[who]
+        who = who[left]
+        row = walk.at[who]
+        same = ~self.cut[row]
+        walk.mode[who[same]] = FREE
+        who, row = who[~same], row[~same]
+        stood = walk.mode[who] == STANDS_YET
+        root = stood & self.lasts[row]
+        self._stand(walk, who[root], self.window[row[root] - 1], row[root])
+        self._fall(walk, who[~root], row[~root], stood[~root])
 
     def _stand(self, walk: Walk, who: npt.NDArray[np.intp], first: Ints, at: Ints) -> None:
-        walk.stands[who] = True
+        walk.mode[who] = GROWS
         walk.first[who], walk.at[who] = first, at
         walk.box[who] = self.boxes.of(first, at)
 
     def _grow(self, walk: Walk) -> None:
-        """Let every window that stands grow while it is small, and see whether it was a stop."""
-        who = np.flatnonzero(walk.stands)
+        """Let every stop grow while its window is small."""
+        who = np.flatnonzero(walk.mode == GROWS)
         box, at, end = walk.box[who], walk.at[who] + 1, walk.end[who]
         for level in range(min(self.boxes.levels, walk.turn + 3) - 1, -1, -1):
             run = 1 << level
@@ -356,9 +432,9 @@ class _Lanes:
         walk.box[who], walk.at[who] = box, at - 1
         over = at > end
         ends = who[over]
-        walk.keep(ends[self.time[walk.end[ends]] - self.time[walk.first[ends]] >= self.min_ms], walk.end)
+        walk.keep(ends, walk.end)
         walk.at[ends] = walk.end[ends] + 1
-        walk.stands[ends] = False
+        walk.mode[ends] = FREE
         self._leave_or_stay(walk, who[~over], at[~over], box[~over])
 
     def _leave_or_stay(self, walk: Walk, who: npt.NDArray[np.intp], at: Ints, box: npt.NDArray[np.int32]) -> None:
@@ -367,10 +443,13 @@ class _Lanes:
         first = walk.first[who]
         code = self._code(box, first, at)
         ask = np.flatnonzero(code == PERHAPS)
-        few = at[ask] - first[ask] < _MANY_POINTS
+        points = at[ask] - first[ask] + 1
+        tried = ask[(points > _MANY_POINTS) & (points <= BOUNDS_POINTS)]
+        code[tried] = bounds(self.lat, self.lon, first[tried], at[tried], self.diameter_m)
+        few = points <= _MANY_POINTS
         some = ask[few]
         code[some] = np.where(small(self.lat, self.lon, first[some], at[some], self.diameter_m), SURELY, NEVER)
-        many = ask[~few]
+        many = ask[~few & (code[ask] == PERHAPS)]
         if len(many):
             fits, rectangle = rectangles(self.lat, self.lon, first[many], at[many], self.diameter_m)
             code[many] = np.where(fits, SURELY, NEVER)
@@ -380,12 +459,9 @@ class _Lanes:
         stays = code == SURELY
         walk.box[who[stays]], walk.at[who[stays]] = box[stays], at[stays]
         goes, at = who[~stays], at[~stays]
-        walk.stands[goes] = False
-        walk.at[goes] = at + 1
-        stopped = self.time[at - 1] - self.time[walk.first[goes]] >= self.min_ms
-        goes, at = goes[stopped], at[stopped]
-        walk.keep(goes, walk.at - 2)
-        walk.reset[goes] = at
+        walk.mode[goes] = AFTER
+        walk.at[goes] = at
+        walk.keep(goes, walk.at - 1)
 
     def _wait(
         self, rectangle: Floats, at: Ints, box: npt.NDArray[np.int32], end: Ints
