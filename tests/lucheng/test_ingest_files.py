@@ -73,7 +73,10 @@ def test_bad_rows_are_quarantined_with_their_lines_and_the_rest_is_kept(data: Pa
     totals = answer(data, "ingest", str(path), "--format", "cabspotting")
     quarantined = totals.pop("quarantined")
     totals.pop("seconds")
+    meaning = {key: totals.pop(key) for key in ("signals", "trips", "stops")}
     assert totals == {"received": 100, "stored": 92, "duplicate": 1, "in_flight": 0, "devices": 1}
+    assert meaning["signals"] == {}
+    assert meaning["trips"] <= meaning["stops"] + 1
     assert sum(quarantined.values()) == 7
     listed = answer(data, "quarantine", "list")
     assert len(listed) == 7

@@ -33,6 +33,6 @@ def test_as_a_table() -> None:
     done = CLI.invoke(app, ["rules", "list"])
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].split("\t") == ["rule", "raises", "devices", "by", "limits", "when"]
+    assert lines[0].split("\t") == ["rule", "on", "raises", "devices", "by", "limits", "when"]
     assert [line.split("\t")[0] for line in lines[1:]] == [entry.name for entry in RULES]
     assert "button_silent_s=180" in done.stdout

@@ -121,7 +121,7 @@ def test_the_embedded_broker_is_killed_and_comes_back(tmp_path: Path) -> None:
         fresh(service, service.status())
         sender.stop()
         sender.start()
-        fresh(service, service.status())
+        service.wait_status(lambda now: now["stored"] > 400, "enough to be stored to mean something")
         sent = sender.stop()
         service.wait_quiet()
         assert service.terminate()[0] == 0

@@ -20,7 +20,18 @@ from tests.lucheng.real_data.real import MARKS, NOT_SENT, counts, shuffled_ties
 
 WINDOW_MS = (0, 4_000_000_000_000)
 RFC3339_MS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-INGEST_KEYS = ["received", "stored", "duplicate", "quarantined", "in_flight", "devices", "seconds"]
+INGEST_KEYS = [
+    "received",
+    "stored",
+    "duplicate",
+    "quarantined",
+    "in_flight",
+    "devices",
+    "signals",
+    "trips",
+    "stops",
+    "seconds",
+]
 POINT_KEYS = {"time", "lat", "lon", "speed_kmh", "heading_deg"}
 
 
@@ -127,6 +138,11 @@ def check_totals(totals: dict[str, Any], frame: pd.DataFrame, *, again: bool = F
     }
     assert {key: totals[key] for key in expected} == expected
     assert isinstance(totals["seconds"], float)
+    if again:
+        assert (totals["signals"], totals["trips"], totals["stops"]) == ({}, 0, 0)
+    else:
+        assert totals["trips"] > 0
+        assert totals["stops"] > 0
 
 
 def check_status(status: dict[str, Any], frame: pd.DataFrame, *, times: int = 1) -> None:
