@@ -37,7 +37,7 @@ _MAX_LAT_DEG = 85.0
 #: Bounds take a degree to have one length in a window: good to the slack up to this diameter and latitude.
 _BOUNDS_UP_TO_M, _BOUNDS_MAX_LAT_DEG, _BOUNDS_SLACK = 1_000.0, 70.0, 1e-3
 _HALF_ROOT, _COS_EIGHTH = float(np.sqrt(0.5)), float(np.cos(np.pi / 8))
-#: Windows of more points are not looked at by bounds.
+#: Windows of more points are not looked at by bounds; of more than 50 GEOS can get the hull wrong (see `stops`).
 BOUNDS_POINTS = 32
 _CONVERGED, _MAX_TURNS = 1e-14, 200
 

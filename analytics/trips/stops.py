@@ -6,11 +6,12 @@ cut at the front to less than `min_stop_ms` (but never below two points). The de
 the point before, that is a stop, and the window begins anew with the newest point; else it goes on being cut. A stop
 that lasts to the last point is one as well. Of points with one time the first counts.
 
-How: unless a stop has just ended, the window at a point is told by time alone, so what each says is known for all points
-at once, nearly always from its bounding box. A device cannot stand where its window is too large for sure and no stop can
-have ended within it: there the track is cut into lanes that do not know of each other. All lanes are then followed
-at once, from one stand to the next. Invariants: no loop over points; lanes of one device give what the device alone
-gives. It knows neither marks nor trips.
+How: unless a stop has just ended, the window at a point is told by time alone. A stop takes root at the row that makes a
+window long enough, if the window stands and is small with that row too; windows that never get so far need not be
+looked at. So all roots are known at once, nearly always from bounding boxes. Where no stop can have ended within a
+window and its row tells by itself whether it stands, the track is cut into lanes that do not know of each other. All
+lanes are then followed at once, from one stop to the next. Invariants: no loop over points; lanes of one device give
+what the device alone gives. It knows neither marks nor trips.
 
 Where it can differ from MovingPandas: a diagonal within 0.1 µm of the limit; two rectangles around the same points whose
 areas are the same to the last bit; and windows of more than 50 points nearly on one line, whose hull GEOS (3.14) can get
@@ -25,7 +26,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analytics.trips.boxes import MAX_DIAMETER_M, NEARLY_A_LINE, NEVER, PERHAPS, SURELY, Boxes, Codes, flat, never_from
+from analytics.trips.boxes import MAX_DIAMETER_M, NEVER, PERHAPS, SURELY, Boxes, Codes, flat
+from analytics.trips.legs import worth_looking
 from analytics.trips.rectangle import BOUNDS_POINTS, bounds, rectangles, small, within
 from analytics.trips.walk import AFTER, FREE, GROWS, LIES, STANDS_YET, Walk
 from model.errors import UsageError
@@ -37,14 +39,10 @@ Bools = npt.NDArray[np.bool_]
 DEFAULT_MIN_STOP_MS = 120_000
 DEFAULT_MAX_DIAMETER_M = 100.0
 #: Points looked at together: enough that many stand at once, about 200 bytes of memory each.
-DEFAULT_CHUNK_POINTS = 1 << 20
-#: Rows of a column that stay in the processor's cache together with what is made of them.
-_BLOCK_ROWS = 1 << 14
-_HALF_TURN_DEG = 180.0
+DEFAULT_CHUNK_POINTS = 1 << 21
 #: So many points back are compared one by one before the rest is searched.
 _NEAR_POINTS = 6
-#: From so many points on a window's rectangle is kept, to take in several points at once; and how many are tried.
-_MANY_POINTS = 5
+#: A window's rectangle is kept, to take in several points at once: how many are tried.
 _TESTED_AT_ONCE, _LEAST_RUN, _MOST_RUN = 4_096, 8, 256
 
 
@@ -116,7 +114,7 @@ def _chunk(
     if again.any():
         base = np.delete(np.arange(len(slot)), np.flatnonzero(again) + 1)
         time, lat, lon, other = time[base], lat[base], lon[base], other[base]
-    rows, begins = _worth_looking(other, time, lat, lon, min_ms, diameter_m)
+    rows, begins = worth_looking(other, time, lat, lon, min_ms, diameter_m)
     if not len(rows):
         return rows, rows
     lanes = _Lanes(time[rows], lat[rows], lon[rows], begins, min_ms, diameter_m)
@@ -126,70 +124,6 @@ def _chunk(
         first, last = base[first], base[last]
     order = np.argsort(first)
     return first[order] + offset, last[order] + offset
-
-
-def _worth_looking(
-    other: Bools, time: Ints, lat: Floats, lon: Floats, min_ms: int, diameter_m: float
-) -> tuple[Ints, Bools]:
-    """Rows that can be part of a stop, and which of them begin a piece that knows nothing of those before it.
-
-    No stop holds a leg that no small window can hold, so stops lie in runs without one, and only in runs that last long
-    enough. The row before a run goes with it: every window that begins there or earlier has the long leg in it and cannot
-    be small, whatever its beginning, so that row is as good as a device's first.
-    """
-    near = _near(other, lat, lon, diameter_m)
-    edges = np.flatnonzero(near[1:] != near[:-1])
-    first, last = edges[::2], edges[1::2]
-    long = time[last] - time[first] >= min_ms
-    first, last = first[long], last[long]
-    first -= ~other[first]
-    if not len(first):
-        return first, np.zeros(0, np.bool_)
-    # Of two runs side by side the row before the second is the last of the first.
-    joined = np.zeros(len(first), np.bool_)
-    np.equal(first[1:], last[:-1], out=joined[1:])
-    first += joined
-    count = last - first + 1
-    starts = np.cumsum(count) - count
-    rows = np.arange(int(count.sum())) + np.repeat(first - starts, count)
-    begins = np.zeros(len(rows), np.bool_)
-    begins[starts] = ~joined
-    return rows, begins
-
-
-def _near(other: Bools, lat: Floats, lon: Floats, diameter_m: float) -> Bools:
-    """Whether a small window can hold the leg to each row, False for a device's first and, at the end, for none; (n + 1,).
-
-    Looked at in blocks that stay in the processor's cache.
-    """
-    rows = len(lat)
-    near = np.zeros(rows + 1, np.bool_)
-    for begin in range(1, rows, _BLOCK_ROWS):
-        end = min(begin + _BLOCK_ROWS, rows)
-        # One row more at either end, to tell lines.
-        low, high = max(begin - 2, 0), min(end + 1, rows)
-        places, turns = lat[low:high], lon[low:high]
-        north, east = places[1:] - places[:-1], turns[1:] - turns[:-1]
-        line = north[:-1] * east[1:]
-        line -= east[:-1] * north[1:]
-        np.abs(line, out=line)
-        # On one line, even a long leg says nothing for certain (see `boxes`): it may be of the rows before or after.
-        straight = line <= NEARLY_A_LINE
-        # Across the date line a leg is not as long as it looks.
-        around = np.abs(east) >= _HALF_TURN_DEG if np.ptp(turns) >= _HALF_TURN_DEG else None
-        poleward = max(-float(places.min()), float(places.max()))
-        limit = float(never_from(np.array([poleward]), diameter_m)[0]) * 1e-7
-        north *= north
-        east *= east
-        north += east
-        here = north < limit * limit
-        if around is not None:
-            here |= around
-        here[1:] |= straight
-        here[:-1] |= straight
-        near[begin:end] = here[begin - low - 1 : end - low - 1]
-    near[:rows] &= ~other
-    return near
 
 
 class _Lanes:
@@ -353,13 +287,13 @@ class _Lanes:
 
     def _seek(self, walk: Walk) -> None:
         """Bring every walker that does not stand to the next row where a stop takes root, or over the end of its lane."""
-        who = np.flatnonzero(walk.mode == AFTER)
+        who = (walk.mode == AFTER).nonzero()[0]
         if len(who):
             self._begin_anew(walk, who)
-        who = np.flatnonzero(walk.mode >= LIES)
+        who = (walk.mode >= LIES).nonzero()[0]
         if len(who):
             self._step(walk, who)
-        who = np.flatnonzero(walk.mode == FREE)
+        who = (walk.mode == FREE).nonzero()[0]
         if len(who):
             root = np.searchsorted(self.roots, walk.at[who])
             row = np.append(self.roots, len(self.time))[root]
@@ -418,11 +352,11 @@ class _Lanes:
 
     def _grow(self, walk: Walk) -> None:
         """Let every stop grow while its window is small."""
-        who = np.flatnonzero(walk.mode == GROWS)
+        who = (walk.mode == GROWS).nonzero()[0]
         box, at, end = walk.box[who], walk.at[who] + 1, walk.end[who]
         for level in range(min(self.boxes.levels, walk.turn + 3) - 1, -1, -1):
             run = 1 << level
-            fits = np.flatnonzero(at + run <= end + 1)
+            fits = (at + run <= end + 1).nonzero()[0]
             grown = np.minimum(box[fits], self.boxes.block(level, at[fits]))
             still = self.boxes.is_surely(grown)
             fits = fits[still]
@@ -442,14 +376,10 @@ class _Lanes:
         box = np.minimum(box, self.boxes.block(0, at))
         first = walk.first[who]
         code = self._code(box, first, at)
-        ask = np.flatnonzero(code == PERHAPS)
-        points = at[ask] - first[ask] + 1
-        tried = ask[(points > _MANY_POINTS) & (points <= BOUNDS_POINTS)]
+        ask = (code == PERHAPS).nonzero()[0]
+        tried = ask[at[ask] - first[ask] < BOUNDS_POINTS]
         code[tried] = bounds(self.lat, self.lon, first[tried], at[tried], self.diameter_m)
-        few = points <= _MANY_POINTS
-        some = ask[few]
-        code[some] = np.where(small(self.lat, self.lon, first[some], at[some], self.diameter_m), SURELY, NEVER)
-        many = ask[~few & (code[ask] == PERHAPS)]
+        many = ask[code[ask] == PERHAPS]
         if len(many):
             fits, rectangle = rectangles(self.lat, self.lon, first[many], at[many], self.diameter_m)
             code[many] = np.where(fits, SURELY, NEVER)
