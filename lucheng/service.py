@@ -46,6 +46,7 @@ from lucheng.pulse import Pulse
 from lucheng.rooms import open_rooms, operating_system_user
 from lucheng.runner import Runner
 from lucheng.steps import Steps
+from lucheng.turns import Turns
 from model.clock import Clock, SystemClock
 from model.errors import LuchengError
 from store.log.committer import Committer
@@ -55,8 +56,6 @@ if TYPE_CHECKING:
 
 DRAIN_S = 8.0
 REGISTRY_POLL_S = 1.0
-#: Threads share one interpreter: a shorter turn keeps alarms from waiting behind a long batch.
-SWITCH_INTERVAL_S = 0.001
 COLLECT_AFTER_ALLOCATIONS = 100_000
 SOURCE_COUNTERS = ("received", "acknowledged", "unacked_messages", "connects", "failures", "sessions_lost", "malformed")
 
@@ -388,7 +387,7 @@ def _calm_collector() -> None:
 def run(data_dir: Path, settings: Settings) -> int:
     """Run the service until SIGTERM or SIGINT; return the exit status."""
     configure()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    turns = Turns()
     service = Service(data_dir, settings)
     for number in (os_signal.SIGTERM, os_signal.SIGINT):
         os_signal.signal(number, lambda _number, _frame: service.stopping.set())
@@ -403,6 +402,7 @@ def run(data_dir: Path, settings: Settings) -> int:
             where = service.link.points
             print(f"ready: {where.shown if where else ''} data {data_dir}", file=sys.stderr, flush=True)  # noqa: T201
         service.stopping.wait(0.5 if ready else 0.05)
+        turns.look()
     notifier.notify("STOPPING=1")
     if service.failure is not None:
         error = service.failure
