@@ -42,7 +42,6 @@ MAX_WORKED_ALARMS = 12
 MAX_LINES = 14
 SHAPES = {1: "▲1", 2: "◆2", 3: "●3"}
 _POLL_S = 0.2
-_SHOWN_ACTIONS = ("escalate", "breach")
 
 
 @dataclass(order=True, slots=True)
@@ -132,7 +131,9 @@ class Story:
 
     def _note(self, event: dict[str, Any]) -> None:
         alarm = event["alarm"]
-        new = event["action"] == "raise" and alarm["kind"] in WORKED_KINDS and len(self._seen) < MAX_WORKED_ALARMS
+        # The city has its own speeders; the story is about the three deeds.
+        ours = alarm["device"] in self._incidents.done.values() and alarm["kind"] in WORKED_KINDS
+        new = ours and event["action"] == "raise" and len(self._seen) < MAX_WORKED_ALARMS
         with self._lock:
             if new and alarm["alarm"] not in self._seen:
                 self._seen[alarm["alarm"]] = alarm["kind"]
@@ -140,7 +141,7 @@ class Story:
                 for step, after_s in LIFE_S:
                     if alarm["kind"] in SENT_KINDS or step not in {"dispatch", "arrive"}:
                         heapq.heappush(self._due, _Due(now_s + after_s, alarm["alarm"], step))
-            if alarm["alarm"] in self._seen or event["action"] in _SHOWN_ACTIONS:
+            if alarm["alarm"] in self._seen:
                 self.lines.append(line_of(event))
         if new:
             self._call("alarm_shown", alarms=[alarm["alarm"]])
