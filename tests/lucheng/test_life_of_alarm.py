@@ -240,7 +240,7 @@ def _lives(
 
 def test_a_life_with_kills_between_random_steps(service: ServiceProcess, mosquitto: Mosquitto) -> None:
     random = seeded("life of an alarm")
-    after = set(random.sample(STEPS, 3))
+    after = set(random.sample(STEPS, 2))
     during = {random.choice(("press", *ACTIONS))}
     _lives(service, mosquitto, [(after, during)], random)
 

@@ -18,9 +18,9 @@ from tests.lucheng.faults.conftest import REGISTER
 from tests.lucheng.faults.desk_side import alarms_of, wait_alarm
 from tests.lucheng.service_process import ServiceProcess
 
-OFFLINE_S = 6
+OFFLINE_S = 5
 #: Longer than a device may be silent, and, once it is over, than the service takes to notice.
-OUTAGE_S = 7.0
+OUTAGE_S = 6.0
 EVERY_S = 0.5
 TAXIS = ("taxi/talks", "taxi/pauses")
 BUTTON = "button/beats"
