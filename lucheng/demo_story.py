@@ -183,7 +183,7 @@ class Story:
         """The first of the alarm's nearest free units, else any free one."""
         shown = self._call("alarm_show", alarm=alarm, purpose="test") or {}
         free = {unit["device"] for unit in units}
-        near = [unit["device"] for unit in (shown.get("context") or {}).get("units", []) if unit["device"] in free]
+        near = [unit["unit"] for unit in shown.get("context", {}).get("units", []) if unit["unit"] in free]
         return str(near[0] if near else units[0]["device"])
 
     def _call(self, operation: str, **arguments: Any) -> Any:
