@@ -214,7 +214,7 @@ class Series(Section):
         le=10_000_000,
     )
     snapshot_every_s: float = setting(
-        60.0,
+        300.0,
         "longest time between two snapshots of the analytics state",
         "两次状态快照的最长间隔（秒）",
         ge=1,

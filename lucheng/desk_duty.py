@@ -28,6 +28,8 @@ AUDIT_EVERY_S = 1.0
 #: How often answers that were given are crossed out. Seldom: a commit of its own after each alarm would stand in the way
 #: of the next one, and an answer that is given again after a crash does no harm.
 CROSS_OUT_EVERY_S = 1.0
+#: An event goes to those who watch first; devices are answered so much later.
+GIVE_WAY_S = 0.003
 #: Answers taken from the desk at a time.
 MAX_ANSWERS = 200
 ALARM_STATE_TOPIC = "lucheng/v1/{device}/down/alarm_state"
@@ -81,7 +83,8 @@ class DeskDuty:
             seen = self._desk.last_event()
             clock_at_s = self._clock.monotonic_s()
             while not self._stop.is_set():
-                self._desk.wait_events(seen, CLOCK_EVERY_S)
+                if self._desk.wait_events(seen, CLOCK_EVERY_S):
+                    self._stop.wait(GIVE_WAY_S)
                 seen = self._desk.last_event()
                 if self._clock.monotonic_s() - clock_at_s >= CLOCK_EVERY_S:
                     clock_at_s = self._clock.monotonic_s()
