@@ -361,11 +361,10 @@ def run_flood(scale: int) -> dict[str, Any]:
             began_s = time.monotonic()
             for moment_s, device in plan:
                 time.sleep(max(0.0, began_s + moment_s - time.monotonic()))
-                is_panic = device in ears.sent or device.startswith("button/p")
-                kind = (
-                    "one_key" if device.startswith("button/p") else draw.choice(FLOOD_KINDS[device.partition("/")[0]])
-                )
-                mouth.press(device, kind, "panic" if is_panic else "flood")
+                if device.startswith("button/p"):
+                    mouth.press(device, "one_key", "panic")
+                else:
+                    mouth.press(device, draw.choice(FLOOD_KINDS[device.partition("/")[0]]), "flood")
             sent_s, backlog = time.monotonic() - began_s, len(plan) - ears.read
             ended_ns = time.time_ns()
             mouth.close()
