@@ -93,6 +93,10 @@ def _integers(values: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
     return whole if high - low < 1 << 62 else None
 
 
+#: Bytes that a narrowed value may have.
+_NARROW_BYTES = (1, 2, 4, 8)
+
+
 def decode(raw: bytes | memoryview) -> PointBatch:
     """The batch in `raw`; arrays may be read-only views of it. Raises Corrupt when it is not one."""
     try:
@@ -118,6 +122,8 @@ def _decode(view: memoryview) -> PointBatch:
             at += dtype.itemsize
         elif mode in (_NARROW, _NARROW_NAN):
             width = view[at]
+            if width not in _NARROW_BYTES:
+                raise ValueError(f"a column of {width} bytes a row")
             low = _I64.unpack_from(view, at + 1)[0]
             at += 1 + _I64.size
             narrow = np.frombuffer(view, f"<u{width}", rows, at)
