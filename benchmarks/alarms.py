@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import signal
 import socket
@@ -289,7 +290,9 @@ def quantiles(took_ms: Sequence[float]) -> dict[str, float]:
 
 def told(found: dict[str, float]) -> str:
     """In words."""
-    return ", ".join(f"{name} {value:,.1f} ms" for name, value in found.items())
+    return ", ".join(
+        f"{name} {value:,.1f} ms" if math.isfinite(value) else f"{name} not in time" for name, value in found.items()
+    )
 
 
 def report_beside(name: str, ears: Ears) -> dict[str, dict[str, float]]:
@@ -323,11 +326,13 @@ def run_beside(scale: int, seconds: float, alarms: int, *, with_stock: bool) -> 
             EmbeddedBroker(folder / "broker", program="mosquitto", anonymous=True) as broker,
             ours(folder, broker.url, scale, beside_devices(alarms)) as (ears, status),
         ):
+            began_s = time.monotonic()
             beside(ears, broker.url, scale, seconds, alarms, seed=1)
-            now = status()
+            took_s, now = time.monotonic() - began_s, status()
             result["ours"] = report_beside("lucheng", ears)
+            result["points_per_s"] = now["received"] / took_s
             print(
-                f"      received {now['received']:,} points, {now['in_flight']:,} in flight; signals {now['signals']}"
+                f"      {result['points_per_s']:,.0f} points/s came, {now['in_flight']:,} in flight; {now['signals']}"
             )
     if with_stock:
         with tempfile.TemporaryDirectory(prefix="lucheng-bench-") as name:
