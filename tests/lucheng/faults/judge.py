@@ -154,6 +154,11 @@ def fresh(service: ServiceProcess, before: dict[str, Any]) -> None:
     service.wait_status(lambda now: now["stored"] > before["stored"], "something fresh to be stored")
 
 
+def enough(service: ServiceProcess, rows: int) -> None:
+    """Enough was stored for the run to mean something, however slow the machine is today."""
+    service.wait_status(lambda now: now["stored"] > rows, f"more than {rows} rows to be stored")
+
+
 def judge(
     data: Path, sent: Sent, *, at_least: int, may_lose: bool = False, extra_devices: tuple[str, ...] = ()
 ) -> Verdict:

@@ -16,7 +16,7 @@ from lucheng.rooms import ALARMS_LOG_FILE, AUDIT_FILE, DESK_FILE, POINTS_LOG_FIL
 from store.database import connect, migrate, schema_version
 from tests.conftest import Mosquitto
 from tests.lucheng import in_process
-from tests.lucheng.faults.judge import fresh, judge, seeded
+from tests.lucheng.faults.judge import enough, fresh, judge, seeded
 from tests.lucheng.faults.sender import SenderProcess
 from tests.lucheng.service_process import PROJECT, ServiceProcess, lucheng
 
@@ -38,6 +38,7 @@ def _stops(service: ServiceProcess, mosquitto: Mosquitto, folder: Path, times: i
             assert "the next start goes on" not in service.said
             service.start()
         fresh(service, service.status())
+        enough(service, 220 * times)
         sent = sender.stop()
     service.wait_quiet()
     assert service.terminate()[0] == 0

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from tests.conftest import Mosquitto, free_port, need_program
-from tests.lucheng.faults.judge import fresh, judge, seeded
+from tests.lucheng.faults.judge import enough, fresh, judge, seeded
 from tests.lucheng.faults.sender import SenderProcess, registered
 from tests.lucheng.service_process import ServiceProcess
 
@@ -40,6 +40,7 @@ def _kill_at_random_moments(service: ServiceProcess, mosquitto: Mosquitto, folde
     with SenderProcess(mosquitto.url, folder / "ledger") as sender:
         restarts_s = _kill_and_restart(service, sender, random, moments)
         fresh(service, service.status())
+        enough(service, 550 * moments)
         sent = sender.stop()
     service.wait_quiet()
     status, drain_s = service.terminate()
@@ -75,6 +76,7 @@ def _embedded(folder: Path, moments: int) -> None:
     ):
         restarts_s = _kill_and_restart(service, sender, random, moments, sender_share=0)
         fresh(service, service.status())
+        enough(service, 220 * moments)
         sent = sender.stop()
         service.wait_quiet()
         assert service.terminate()[0] == 0

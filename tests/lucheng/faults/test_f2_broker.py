@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Mosquitto, free_port, need_program
-from tests.lucheng.faults.judge import Verdict, fresh, judge, seeded
+from tests.lucheng.faults.judge import Verdict, enough, fresh, judge, seeded
 from tests.lucheng.faults.sender import SenderProcess, registered
 from tests.lucheng.service_process import ServiceProcess
 
@@ -98,6 +98,7 @@ def test_a_broker_that_lost_nothing_leaves_no_gap(
         mosquitto.start()
         service.start()
         fresh(service, service.status())
+        enough(service, 500)
         sent = sender.stop()
     assert service.wait_quiet()["counters"].get("points_missing", 0) == 0
     assert service.terminate()[0] == 0
@@ -121,7 +122,7 @@ def test_the_embedded_broker_is_killed_and_comes_back(tmp_path: Path) -> None:
         fresh(service, service.status())
         sender.stop()
         sender.start()
-        service.wait_status(lambda now: now["stored"] > 400, "enough to be stored to mean something")
+        enough(service, 400)
         sent = sender.stop()
         service.wait_quiet()
         assert service.terminate()[0] == 0

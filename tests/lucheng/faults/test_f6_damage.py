@@ -27,7 +27,7 @@ from model.seams import NewRecord, RecordKind
 from tests.conftest import Mosquitto
 from tests.lucheng import in_process
 from tests.lucheng.faults.conftest import REGISTER
-from tests.lucheng.faults.judge import Stored, fresh, judge, seeded
+from tests.lucheng.faults.judge import Stored, enough, fresh, judge, seeded
 from tests.lucheng.faults.sender import SenderProcess
 from tests.lucheng.service_process import ServiceProcess, answer, lucheng
 
@@ -94,6 +94,7 @@ def test_a_torn_tail_of_the_log_is_cut_and_nothing_else(
         assert _problems(service.data) == []
         service.start()
         fresh(service, service.status())
+        enough(service, 600)
         sent = sender.stop()
     service.wait_quiet()
     assert service.terminate()[0] == 0
@@ -149,6 +150,7 @@ def test_flipped_bytes_in_records_that_were_stored_already_lose_nothing(
         service.start()
         assert service.said.count("log record damaged") == len(numbers)
         fresh(service, service.status())
+        enough(service, 600)
         sent = sender.stop()
     service.wait_quiet()
     service.terminate()
