@@ -97,3 +97,8 @@ class Desk(Section):
     feed_events: int = setting(
         4_096, "newest events of alarms served from memory", "内存中保留的最新警情事件数", ge=16, le=1_000_000
     )
+    phone_number: str = setting(
+        "",
+        "number that a taxi's terminal dials for a call or a listen-in; empty: neither can be had",
+        "通话与监听时终端回拨的号码；留空则不可用",
+    )

@@ -27,6 +27,7 @@ from config.base import (
 )
 from config.clean import Clean
 from config.desk import Desk
+from config.gateway import Commands, Evidence, Gateway, Operators
 from config.rules import Rules
 
 __all__ = ["BROKER_SCHEMES", "Settings", "section_types", "split_url"]
@@ -349,6 +350,10 @@ class Settings(Section):
     clean: Clean = Clean()
     rules: Rules = Rules()
     desk: Desk = Desk()
+    gateway: Gateway = Gateway()
+    commands: Commands = Commands()
+    evidence: Evidence = Evidence()
+    operators: Operators = Operators()
     trust: Trust = Trust()
     api: Api = Api()
     limits: Limits = Limits()

@@ -32,13 +32,13 @@ class Arrival:
     """One list of messages on its way into the log.
 
     Attributes:
-        messages: as the connection handed them over.
+        messages: as the connection handed them over; None where it decoded them itself (terminals).
         done: to be called once all of it is durable; acknowledges the messages.
         decoded: what `decode` made of them.
         points, alarms: records for either log.
     """
 
-    messages: Messages
+    messages: Messages | None
     done: Callable[[], None]
     decoded: Decoded | None = None
     points: list[NewRecord] = field(default_factory=list)
@@ -49,13 +49,13 @@ class Inbound:
     """The stages of `app.inbound` for one connection.
 
     Args:
-        decoder: of this connection alone; it keeps caches and is not shared between threads.
+        decoder: of this connection alone; it keeps caches and is not shared between threads. None where decoded columns come.
         points: committer of the points' log.
         alarms: committer of the alarms' log.
         clock: for the receive time.
     """
 
-    def __init__(self, decoder: Decoder, points: Committer, alarms: Committer, clock: Clock) -> None:
+    def __init__(self, decoder: Decoder | None, points: Committer, alarms: Committer, clock: Clock) -> None:
         self._decoder = decoder
         self._points = points
         self._alarms = alarms
@@ -72,8 +72,17 @@ class Inbound:
         for _, stage in self._stages:
             stage(arrival)
 
+    def on_decoded(self, decoded: Decoded, done: Callable[[], None]) -> None:
+        """Handler of what the gateway decoded itself; runs on its thread."""
+        arrival = Arrival(None, done, decoded)
+        for _, stage in self._stages:
+            stage(arrival)
+
     def decode(self, arrival: Arrival) -> None:
         """Messages to columns, quarantine and signals."""
+        if arrival.messages is None:
+            return
+        assert self._decoder is not None
         arrival.decoded = self._decoder.decode(arrival.messages, self._clock.now_ms())
 
     def pack(self, arrival: Arrival) -> None:

@@ -68,6 +68,13 @@ class Reason(IntEnum):
     RETAINED = 18
     BAD_DATUM = 19
     STORE_LIMIT = 20
+    BAD_CHECKSUM = 21
+    BAD_FRAME = 22
+    UNKNOWN_MESSAGE = 23
+    BAD_BODY = 24
+    NOT_AUTHENTICATED = 25
+    INCOMPLETE = 26
+    ENCRYPTED = 27
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +123,15 @@ REASON_WORDS: dict[Reason, Word] = {
     Reason.RETAINED: Word("a retained message on a stream that keeps none", "不应保留的主题收到保留消息"),
     Reason.BAD_DATUM: Word("a datum that is not wgs84, gcj02 or bd09", "坐标系不是 wgs84、gcj02 或 bd09"),
     Reason.STORE_LIMIT: Word("the store's limit for one device-second is reached", "单设备单秒存储上限已满"),
+    Reason.BAD_CHECKSUM: Word("the frame's checksum does not hold", "帧校验码错误"),
+    Reason.BAD_FRAME: Word(
+        "bytes that are no frame: wrong length, escape or marks", "不成帧的数据：长度、转义或标识位错误"
+    ),
+    Reason.UNKNOWN_MESSAGE: Word("a message number that is not in the protocol's table", "协议表中没有的消息编号"),
+    Reason.BAD_BODY: Word("a message whose body does not fit its table", "消息体与协议不符"),
+    Reason.NOT_AUTHENTICATED: Word("a terminal that did not prove who it is", "终端未通过鉴权"),
+    Reason.INCOMPLETE: Word("a message whose parts did not all come", "分包未收齐"),
+    Reason.ENCRYPTED: Word("a message that is encrypted", "加密的消息"),
 }
 
 

@@ -23,6 +23,7 @@ from ingest.decode.topics import DirectoryView, Hit, Register, Rejected, Route, 
 from ingest.mqtt.messages import RETAIN_BIT, Messages
 from model.batch import PointBatch
 from model.codes import ALARM_KINDS, Reason
+from model.command import Reply
 from model.quarantine import Quarantined
 from model.signal import Signal, message_signal_id
 
@@ -39,6 +40,7 @@ class Decoded:
         statuses: what devices said of themselves.
         urgent: an alarm bit rose that the last point of that device did not have: commit at once.
         unknown_alarms: names in `alarms` of points that are not in the table (kept in `extra`).
+        replies: what devices answered to commands.
     """
 
     batch: PointBatch
@@ -47,6 +49,7 @@ class Decoded:
     statuses: list[Status] = field(default_factory=list)
     urgent: bool = False
     unknown_alarms: int = 0
+    replies: list[Reply] = field(default_factory=list)
 
     @property
     def rows(self) -> int:

@@ -1,0 +1,1 @@
+"""Binary messages described by tables: fields that read, write and explain themselves."""
