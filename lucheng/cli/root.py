@@ -14,6 +14,7 @@ import lucheng.cli.keep_commands as keep
 import lucheng.cli.read_commands as read
 import lucheng.cli.rule_commands as rules
 import lucheng.cli.service_commands as service
+import lucheng.cli.terminal_commands as terminals
 import lucheng.cli.trip_commands as trips
 import lucheng.cli.unit_commands as units
 from lucheng.cli.frame import Config, Data, command, group, place
@@ -65,6 +66,7 @@ for name, sub, panel in (
     ("signal", read.signal, "panel.read"),
     ("device", devices.device, "panel.devices"),
     ("site", devices.site, "panel.devices"),
+    ("terminal", terminals.terminal, "panel.devices"),
     ("jurisdiction", devices.jurisdiction, "panel.devices"),
     ("fence", fences.fence, "panel.fences"),
     ("broker", devices.broker, "panel.devices"),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from lucheng.cli.alarm_texts import ALARM_TEXTS
 from lucheng.cli.fence_texts import FENCE_TEXTS
+from lucheng.cli.terminal_texts import TERMINAL_TEXTS
 from model.codes import Word
 
 
@@ -241,6 +242,7 @@ TEXTS: dict[str, Word] = {
     ),
     **ALARM_TEXTS,
     **FENCE_TEXTS,
+    **TERMINAL_TEXTS,
 }
 
 
