@@ -7,6 +7,7 @@ does not fit raises Malformed with the field's name and never anything else. Big
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
@@ -60,7 +61,7 @@ class Int:
     """A number of `size` bytes.
 
     Attributes:
-        scale: wire units per unit of the value: 10 for 0.1 km/h; 1 keeps an integer.
+        scale: wire units per unit of the value: 10 for 0.1 km/h, 0.5 for steps of 2°; 1 keeps an integer.
         unit: of the value.
         values: what a code means; the value is then the word, and an unknown code stays a number.
         bits: what a bit means; the value is then {"value": number, "set": [words]}. On writing the number counts alone.
@@ -72,7 +73,7 @@ class Int:
     meaning: str = ""
     unit: str = ""
     signed: bool = False
-    scale: int = 1
+    scale: float = 1
     values: Mapping[int, str] = field(default_factory=dict)
     bits: Mapping[int, str] = field(default_factory=dict)
     at_most: int | None = None
@@ -211,12 +212,21 @@ def time_ms(iso: str | None) -> int:
     return 0 if iso is None else int(datetime.fromisoformat(iso).astimezone(UTC).timestamp() * 1000)
 
 
+#: What `Text.read` makes of a byte that is no text.
+_NO_TEXT = re.compile(rb"\\x([89a-f][0-9a-f])")
+
+
+def _same_byte(found: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(found[1].decode())
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text: of a fixed size (padded with zeros), with its length in front (`length_size` bytes), or all that is left.
+    """A text: of a fixed size (padded with zeros), with its length in front (`length_size` bytes), up to a zero byte
+    (`ended`; the zero may be missing at the end of a body), or all that is left.
 
-    Bytes that are no text in `encoding` come back as a backslash, x and two hex digits, so that no text ever stops a message; such a text does
-    not write back to the same bytes.
+    Bytes that are no text in `encoding` come back as a backslash, x and two hex digits of 80 and above, so that no text
+    ever stops a message, and are written back as those bytes.
     """
 
     name: str
@@ -224,11 +234,17 @@ class Text:
     meaning: str = ""
     length_size: int = 0
     encoding: str = "gbk"
+    ended: bool = False
 
     def read(self, reader: Reader, got: Values) -> str:
         del got
         if self.length_size:
             count: int | None = int.from_bytes(reader.take(self.length_size, self.name), "big")
+        elif self.ended:
+            end = reader.data.find(0, reader.at)
+            raw = reader.take((end if end >= 0 else len(reader.data)) - reader.at, self.name)
+            reader.at += end >= 0
+            return raw.decode(self.encoding, "backslashreplace")
         else:
             count = size_of(self.size, reader.version)
         raw = reader.take(reader.left if count is None else count, self.name)
@@ -238,7 +254,12 @@ class Text:
         del given
         if not isinstance(value, str):
             raise Malformed(self.name, f"is no text: {value!r:.40}")
-        raw = value.encode(self.encoding, "replace")
+        raw = _NO_TEXT.sub(_same_byte, value.encode(self.encoding, "replace"))
+        if self.ended:
+            if 0 in raw:
+                raise Malformed(self.name, "has a zero byte inside")
+            out += raw + b"\0"
+            return
         if self.length_size:
             if len(raw) >= 256**self.length_size:
                 raise Malformed(self.name, f"{len(raw)} bytes are too long")
@@ -252,6 +273,7 @@ class Text:
 
     def describe(self) -> list[tuple[str, str, str, str]]:
         size = f"len u{8 * self.length_size}" if self.length_size else size_text(self.size)
+        size = "up to 00" if self.ended else size
         return [(self.name, f"{self.encoding} text[{size}]", "", self.meaning)]
 
 
