@@ -99,12 +99,13 @@ class DeviceOperations:
         lat: float | None = None,
         lon: float | None = None,
         rtsp: str = "",
+        protocol: str = "",
     ) -> dict[str, Any]:
         """Register a device; `rtsp` is a camera's stream address, kept sealed. Raises as `Registry.add` does."""
         check_device_id(device)
         if rtsp and not device.startswith(f"{Kind.CAMERA}/"):
             raise UsageError(f"{device} is no camera.", mend="Only a camera has a stream address.")
-        details = DeviceDetails(name, plate, imei, phone, model, owner_ref, site, gateway, lat, lon)
+        details = DeviceDetails(name, plate, imei, phone, model, owner_ref, site, gateway, lat, lon, protocol)
         self._note(caller, "device.add", device)
         added = self._registry.add(device, details)
         if rtsp:

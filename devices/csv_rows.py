@@ -21,7 +21,21 @@ DEFAULT_MAX_BYTES = 256 << 20
 #: Longest line that is looked at.
 MAX_LINE_BYTES = 16_384
 
-COLUMNS = ("id", "kind", "name", "plate", "imei", "phone", "model", "site", "gateway", "lat", "lon", "owner_ref")
+COLUMNS = (
+    "id",
+    "kind",
+    "name",
+    "plate",
+    "imei",
+    "phone",
+    "model",
+    "site",
+    "gateway",
+    "lat",
+    "lon",
+    "owner_ref",
+    "protocol",
+)
 #: What a header may say instead.
 _ALIASES = {
     "编号": "id",
@@ -38,6 +52,7 @@ _ALIASES = {
     "纬度": "lat",
     "经度": "lon",
     "车主": "owner_ref",
+    "协议": "protocol",
 }
 
 

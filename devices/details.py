@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from model.device import Device
+from model.device import PROTOCOLS, Device
 from model.errors import UsageError
 
 #: Longest text of each field, characters.
@@ -27,10 +27,11 @@ DEFAULT_TEXT_LIMITS_CHARS: Mapping[str, int] = {
     "contact": 100,
     "site": 64,
     "gateway": 80,
+    "protocol": 20,
 }
 #: Fields of which no two enabled devices may have the same.
 UNIQUE_FIELDS = ("plate", "imei", "phone")
-TEXT_FIELDS = ("name", "plate", "imei", "phone", "model", "owner_ref", "site", "gateway")
+TEXT_FIELDS = ("name", "plate", "imei", "phone", "model", "owner_ref", "site", "gateway", "protocol")
 
 #: C0 and C1 controls, line and paragraph separators, surrogates, and the marks that turn the writing direction.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -51,6 +52,7 @@ class DeviceDetails:
     gateway: str = ""
     lat: float | None = None
     lon: float | None = None
+    protocol: str = ""
 
 
 def details_of(device: Device) -> DeviceDetails:
@@ -66,15 +68,20 @@ def details_of(device: Device) -> DeviceDetails:
         device.gateway,
         device.lat,
         device.lon,
+        device.protocol,
     )
 
 
 def checked_text(field: str, text: str, limits_chars: Mapping[str, int] = DEFAULT_TEXT_LIMITS_CHARS) -> str:
-    """`text` without space around it; UsageError when it is too long or holds a control character."""
+    """`text` without space around it; UsageError when it is too long, holds a control character or is no protocol."""
     text = text.strip()
     if len(text) > limits_chars[field]:
         raise UsageError(f"{field} has {len(text)} characters.", mend=f"Shorten it to {limits_chars[field]}.")
     refuse_controls(field, text)
+    if field == "protocol" and text:
+        text = text.lower()
+        if text not in PROTOCOLS:
+            raise UsageError(f"{text!r} is no protocol.", mend="Use one of " + ", ".join(PROTOCOLS) + ", or none.")
     return text
 
 

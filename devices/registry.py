@@ -197,6 +197,7 @@ class Registry:
                 "UPDATE device SET gateway_slot = -1, changed = ? WHERE gateway_slot = ?", (change.version, device.slot)
             )
             connection.execute("DELETE FROM site_camera WHERE camera_slot = ?", (device.slot,))
+            connection.execute("DELETE FROM terminal WHERE slot = ?", (device.slot,))
             if connection.execute("DELETE FROM credential WHERE slot = ?", (device.slot,)).rowcount:
                 change.mark_broker()
 

@@ -18,22 +18,23 @@ from model.errors import NotFound, UsageError
 MAX_SEARCH_CHARS = 100
 
 COLUMNS = """d.id, d.kind, d.slot, d.enabled, d.name, d.plate, d.imei, d.phone, d.model, d.owner_ref, d.site,
-coalesce(g.id, ''), d.lat, d.lon, d.created_ms"""
+coalesce(g.id, ''), d.protocol, d.lat, d.lon, d.created_ms"""
 FROM = "FROM device d LEFT JOIN device g ON g.slot = d.gateway_slot WHERE d.deleted = 0"
 SEARCHED = ("d.id", "d.name", "d.plate", "d.imei", "d.phone", "d.model", "d.owner_ref", "d.site")
 
 INSERT_DEVICE = """INSERT INTO device (slot, id, kind, enabled, deleted, name, plate, imei, phone, model, owner_ref, site,
-gateway_slot, lat, lon, plate_key, imei_key, phone_key, created_ms, changed)
-VALUES (?, ?, ?, 1, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+protocol, gateway_slot, lat, lon, plate_key, imei_key, phone_key, created_ms, changed)
+VALUES (?, ?, ?, 1, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 UPDATE_DEVICE = """UPDATE device SET name = ?, plate = ?, imei = ?, phone = ?, model = ?, owner_ref = ?, site = ?,
-gateway_slot = ?, lat = ?, lon = ?, plate_key = ?, imei_key = ?, phone_key = ?, changed = ? WHERE slot = ?"""
+protocol = ?, gateway_slot = ?, lat = ?, lon = ?, plate_key = ?, imei_key = ?, phone_key = ?, changed = ? WHERE slot = ?"""
 
 
 def stored_values(details: DeviceDetails, gateway_slot: int) -> tuple[str | int | float | None, ...]:
     """`details` as `INSERT_DEVICE` and `UPDATE_DEVICE` take them, keys of the unique fields last."""
     d = details
     keys = (unique_key("plate", d.plate), unique_key("imei", d.imei), unique_key("phone", d.phone))
-    return (d.name, d.plate, d.imei, d.phone, d.model, d.owner_ref, d.site, gateway_slot, d.lat, d.lon, *keys)
+    texts = (d.name, d.plate, d.imei, d.phone, d.model, d.owner_ref, d.site, d.protocol)
+    return (*texts, gateway_slot, d.lat, d.lon, *keys)
 
 
 def holders(connection: sqlite3.Connection, field: str, keys: Sequence[str]) -> dict[str, list[str]]:
@@ -93,7 +94,7 @@ def device_of(row: tuple[object, ...]) -> Device:
     assert isinstance(created_ms, int)
     assert lat is None or isinstance(lat, float)
     assert lon is None or isinstance(lon, float)
-    name, plate, imei, phone, model, owner_ref, site, gateway = (str(text) for text in texts)
+    name, plate, imei, phone, model, owner_ref, site, gateway, protocol = (str(text) for text in texts)
     return Device(
         id=str(device),
         kind=Kind(str(kind)),
@@ -111,6 +112,7 @@ def device_of(row: tuple[object, ...]) -> Device:
         lat=lat,
         lon=lon,
         created_ms=created_ms,
+        protocol=protocol,
     )
 
 

@@ -117,6 +117,21 @@ CREATE TABLE fence (
 CREATE UNIQUE INDEX fence_id ON fence (id) WHERE until_version = 0;
 CREATE INDEX fence_until ON fence (until_version, vertices);
 """,
+    # A row of `terminal` stays after a release, with no terminal bound, so that its generation never comes again.
+    """
+ALTER TABLE device ADD COLUMN protocol TEXT NOT NULL DEFAULT '';
+CREATE TABLE terminal (
+    slot INTEGER PRIMARY KEY REFERENCES device (slot),
+    bound INTEGER NOT NULL,
+    terminal_id TEXT NOT NULL,
+    maker TEXT NOT NULL,
+    model TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    registered_ms INTEGER NOT NULL,
+    changed INTEGER NOT NULL
+) STRICT;
+CREATE INDEX terminal_changed ON terminal (changed);
+""",
 )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import os
 import re
 import secrets
@@ -112,6 +113,15 @@ class SealedSecrets:
                 _ = change.version
             self._write_keys({_key_id(key): key})
         return len(rows)
+
+    def derived_key(self, label: str) -> bytes:
+        """32 bytes that only who has the key file can make, for one use named by `label`; made with the file's newest key.
+
+        Makes the key file when it is missing and nothing is sealed yet. After `rotate` it is another. Raises Refused (the
+        key file).
+        """
+        newest = next(iter(self._keys(make=True).values()))
+        return hmac.digest(newest, b"lucheng derived key:" + label.encode(), "sha256")
 
     def _open(self, keys: dict[str, bytes], name: str, key_id: str, sealed: bytes) -> bytes:
         if key_id not in keys:

@@ -26,6 +26,10 @@ KINDS: tuple[Kind, ...] = (Kind.TAXI, Kind.EBIKE, Kind.BUTTON, Kind.CAMERA, Kind
 KIND_CODE: dict[str, int] = {kind.value: code for code, kind in enumerate(KINDS)}
 
 
+#: What a device may speak; "" is not said. The registry says it, and nobody guesses against it.
+PROTOCOLS: tuple[str, ...] = ("mqtt", "jt808", "jt905", "gt06", "osmand", "owntracks", "teltonika")
+
+
 #: What may follow the kind in a device id: no `/`, `+`, `#`, `:`, white space or leading dot, so
 #: that an id is safe as a topic level, a user name, a password-file key and a file name.
 _NAME = re.compile(r"[A-Za-z0-9_\-](?:[A-Za-z0-9_.\-]{0,62}[A-Za-z0-9_\-])?", re.ASCII)
@@ -59,6 +63,7 @@ class Device:
         gateway: device id of the gateway whose records may carry it, or "".
         lat, lon: fixed place of a button, camera or reader (WGS-84), else None.
         created_ms: when it was registered.
+        protocol: one of `PROTOCOLS`, or "" when it is not said.
     """
 
     id: str
@@ -77,6 +82,7 @@ class Device:
     lat: float | None = None
     lon: float | None = None
     created_ms: int = 0
+    protocol: str = ""
 
 
 @dataclass(frozen=True, slots=True)

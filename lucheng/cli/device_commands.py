@@ -23,7 +23,7 @@ broker = group("broker")
 
 DeviceId = Annotated[str, typer.Argument(help=text("arg.device"), metavar="DEVICE")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help=text("opt.dry_run"))]
-_COLUMNS = ("device", "number", "enabled", "name", "plate", "imei", "phone", "model", "site", "gateway")
+_COLUMNS = ("device", "number", "enabled", "name", "plate", "imei", "phone", "model", "site", "gateway", "protocol")
 _PAGE_ROWS = 10_000
 _MAX_SECRET_BYTES = 4_096
 
@@ -69,6 +69,7 @@ def device_add(
     gateway: Annotated[str, _field("gateway")] = "",
     lat: Annotated[float | None, _field("lat")] = None,
     lon: Annotated[float | None, _field("lon")] = None,
+    protocol: Annotated[str, typer.Option("--protocol", help=text("device.protocol"))] = "",
     rtsp_file: Annotated[str, typer.Option("--rtsp-file", help=text("device.rtsp"), metavar="FILE")] = "",
     as_json: Json = False,
 ) -> None:
@@ -89,6 +90,7 @@ def device_add(
             lat=lat,
             lon=lon,
             rtsp=rtsp,
+            protocol=protocol,
         )
     output.as_json(added) if as_json else typer.echo(text("added", device=name_of, number=added["number"]))
 

@@ -176,6 +176,10 @@ TEXTS: dict[str, Word] = {
         "Register devices from a CSV file, with a result for every row.", "从 CSV 文件批量登记，逐行给出结果。"
     ),
     "device.field": Word("{field} of the device.", "设备的 {field}。"),
+    "device.protocol": Word(
+        "What it speaks: mqtt, jt808, jt905, gt06, osmand, owntracks or teltonika.",
+        "通信协议：mqtt、jt808、jt905、gt06、osmand、owntracks 或 teltonika。",
+    ),
     "device.rtsp": Word(
         "Read the camera's stream address (RTSP) from this file; - is standard input. It is kept encrypted.",
         "从该文件读取摄像机 RTSP 地址（- 为标准输入），加密保存。",
