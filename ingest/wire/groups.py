@@ -288,3 +288,32 @@ class Items:
                     for name, kind, unit, meaning in one.describe()
                 ]
         return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Editions:
+    """A field whose form differs by edition of the standard: exactly that edition, else the newest before it, else the oldest."""
+
+    forms: Mapping[int, Field]
+
+    @property
+    def name(self) -> str:
+        return self.forms[min(self.forms)].name
+
+    def form(self, version: int) -> Field:
+        """The field of that edition."""
+        fitting = [one for one in self.forms if one <= version]
+        return self.forms[max(fitting) if fitting else min(self.forms)]
+
+    def read(self, reader: Reader, got: Values) -> Any:
+        return self.form(reader.version).read(reader, got)
+
+    def write(self, out: bytearray, value: Any, given: Values, version: int) -> None:
+        self.form(version).write(out, value, given, version)
+
+    def describe(self) -> Rows:
+        return [
+            (name, kind, unit, f"{meaning} [{version}]".strip())
+            for version, form in self.forms.items()
+            for name, kind, unit, meaning in form.describe()
+        ]

@@ -1,0 +1,1 @@
+"""What JT/T 808 and JT/T 905 share: frames, and positions as columns."""
