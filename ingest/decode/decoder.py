@@ -1,31 +1,50 @@
 """`Decoder`: a batch of messages in, columns, signals, statuses and quarantine out.
 
 Purpose: the one way from `Messages` to `Decoded`. Invariants: every message ends in exactly one place
-(points, signals, statuses, quarantine; an empty array or a cleared status in none); nothing that comes from
+(points, signals, statuses, replies, quarantine; an empty array or a cleared status in none, what a tracker says of itself
+is counted in `passed_over`); nothing that comes from
 outside raises; a message never changes what another becomes. It acknowledges and stores nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from ingest.decode.alarms import decode_alarm
+from ingest.decode.lifted import lifted_signals
 from ingest.decode.limits import DEFAULT_LIMITS, DecodeLimits
 from ingest.decode.points import Bad, PointDecoder
 from ingest.decode.records import decode_records
+from ingest.decode.replies import decode_reply
 from ingest.decode.sightings import PlaceOf, decode_sightings
 from ingest.decode.status import Status, decode_status
-from ingest.decode.topics import DirectoryView, Hit, Register, Rejected, Route, Stream, TopicTable, Unknown, shown_topic
+from ingest.decode.topics import (
+    TRACKERS,
+    DirectoryView,
+    Hit,
+    Register,
+    Rejected,
+    Route,
+    Stream,
+    TopicTable,
+    Unknown,
+    shown_topic,
+)
 from ingest.mqtt.messages import RETAIN_BIT, Messages
+from ingest.trackers.owntracks import decode_owntracks
+from ingest.trackers.teltonika import decode_teltonika
+from ingest.trackers.tracked import TrackerMessage
 from model.batch import PointBatch
-from model.codes import ALARM_KINDS, Reason
+from model.codes import Reason
 from model.command import Reply
 from model.quarantine import Quarantined
-from model.signal import Signal, message_signal_id
+from model.signal import Signal
+
+#: A status, so that it is there for who asks; OwnTracks keeps its last place in the same way.
+_MAY_BE_RETAINED = frozenset({Stream.STATUS, Stream.OWNTRACKS})
 
 
 @dataclass(slots=True)
@@ -40,7 +59,8 @@ class Decoded:
         statuses: what devices said of themselves.
         urgent: an alarm bit rose that the last point of that device did not have: commit at once.
         unknown_alarms: names in `alarms` of points that are not in the table (kept in `extra`).
-        replies: what devices answered to commands.
+        replies: what devices answered to commands; `command` is "" where a tracker cannot name the one it answers.
+        passed_over: messages of trackers that were understood and hold nothing to keep.
     """
 
     batch: PointBatch
@@ -50,6 +70,7 @@ class Decoded:
     urgent: bool = False
     unknown_alarms: int = 0
     replies: list[Reply] = field(default_factory=list)
+    passed_over: int = 0
 
     @property
     def rows(self) -> int:
@@ -99,13 +120,11 @@ class Decoder:
         rows = self._points.decode(hits, payloads, ids)  # type: ignore[arg-type] # slots alone are left
         points = self._points.columns(rows, received_ms)
         decoded.batch = PointBatch.concat([points, decoded.batch]) if len(decoded.batch) else points
-        decoded.unknown_alarms = rows.unknown_alarms
+        decoded.unknown_alarms += rows.unknown_alarms
         for bad in rows.bad:
             slot = hits[bad.index]
             assert isinstance(slot, int)
-            decoded.quarantined.append(self._entry(bad, topics[bad.index], ids[slot], received_ms))
-            if bad.alarm_bits:
-                decoded.signals += self._lifted(bad, slot, ids[slot], received_ms)
+            self._refuse_points(bad, topics[bad.index], slot, received_ms, decoded)
         decoded.urgent = self._rising(decoded.batch)
         return decoded
 
@@ -127,6 +146,7 @@ class Decoder:
         payloads: list[bytes] = []
         records: list[tuple[Route, bytes, bytes]] = []
         sightings: list[tuple[Route, bytes, bytes]] = []
+        tracked: dict[Stream, list[tuple[bytes, TrackerMessage]]] = {}
         columns = zip(messages.topics, messages.payloads, messages.heads, hits, strict=True)
         for index, (topic, payload, head, hit) in enumerate(columns):
             retained = bool(head & RETAIN_BIT)
@@ -142,12 +162,17 @@ class Decoder:
                 records.append((hit, topic, payload))
             elif isinstance(hit, Route) and hit.stream is Stream.SIGHTING:
                 sightings.append((hit, topic, payload))
+            elif isinstance(hit, Route) and hit.stream in TRACKERS:
+                message = TrackerMessage(hit.slot, hit.device, payload, retained)
+                tracked.setdefault(hit.stream, []).append((topic, message))
             elif isinstance(hit, Route):
                 self._message(hit, topic, payload, received_ms, decoded, retained=retained)
         if records:
             self._records(records, received_ms, decoded)
         if sightings:
             self._sightings(sightings, received_ms, decoded)
+        for stream, sent in tracked.items():
+            self._tracked(stream, sent, received_ms, decoded)
         return slots, topics, payloads
 
     def _refused(self, messages: Messages, index: int, hit: Hit, *, retained: bool) -> Rejected | None:
@@ -157,22 +182,26 @@ class Decoder:
         size_bytes = messages.oversized.get(index) or len(messages.payloads[index])
         if index in messages.oversized or size_bytes > self._limits.payload_bytes:
             return Rejected(Reason.TOO_LARGE, device, f"A message of {size_bytes} bytes")
-        if retained and not (isinstance(hit, Route) and hit.stream is Stream.STATUS):
+        if retained and not (isinstance(hit, Route) and hit.stream in _MAY_BE_RETAINED):
             return Rejected(Reason.RETAINED, device, "Only a status may be retained")
         return None
 
     def _message(
         self, route: Route, topic: bytes, payload: bytes, received_ms: int, decoded: Decoded, *, retained: bool
     ) -> None:
-        made: Signal | Status | tuple[Reason, str] | None
+        made: Signal | Status | Reply | tuple[Reason, str] | None
         if route.stream is Stream.ALARM:
             made = decode_alarm(route.device, payload, received_ms, self._limits)
+        elif route.stream is Stream.REPLY:
+            made = decode_reply(route.device, payload, self._limits)
         else:
             made = decode_status(route.device, route.slot, payload, received_ms, self._limits, retained=retained)
         if isinstance(made, Signal):
             decoded.signals.append(made)
         elif isinstance(made, Status):
             decoded.statuses.append(made)
+        elif isinstance(made, Reply):
+            decoded.replies.append(made)
         elif made is not None:
             bad = Bad(0, made[0], 1, made[1], payload)
             decoded.quarantined.append(self._entry(bad, topic, route.device, received_ms))
@@ -195,6 +224,32 @@ class Decoder:
         )
         decoded.batch = PointBatch.concat([decoded.batch, seen]) if len(decoded.batch) else seen
         self._refuse(refused, sightings, received_ms, decoded)
+
+    def _tracked(
+        self, stream: Stream, sent: list[tuple[bytes, TrackerMessage]], received_ms: int, decoded: Decoded
+    ) -> None:
+        """All messages of one tracker's protocol at once: their rows become columns together."""
+        messages = [message for _, message in sent]
+        if stream is Stream.OWNTRACKS:
+            held = decode_owntracks(messages, received_ms, self._limits)
+        else:
+            held = decode_teltonika(messages, self._limits)
+        made = self._points.columns(held.rows, received_ms)
+        decoded.batch = PointBatch.concat([decoded.batch, made]) if len(decoded.batch) else made
+        decoded.unknown_alarms += held.rows.unknown_alarms
+        decoded.statuses += held.statuses
+        decoded.replies += held.replies
+        decoded.passed_over += held.passed_over
+        for bad in held.rows.bad:
+            topic, message = sent[bad.index]
+            self._refuse_points(bad, topic, message.slot, received_ms, decoded)
+
+    def _refuse_points(self, bad: Bad, topic: bytes, slot: int, received_ms: int, decoded: Decoded) -> None:
+        """Quarantine what is no point, and keep the alarms that it names."""
+        device = self._directory.ids[slot]
+        decoded.quarantined.append(self._entry(bad, topic, device, received_ms))
+        if bad.alarm_bits:
+            decoded.signals += self._lifted(bad, slot, device, received_ms)
 
     def _refuse(
         self, refused: list[Bad], messages: list[tuple[Route, bytes, bytes]], received_ms: int, decoded: Decoded
@@ -223,25 +278,7 @@ class Decoder:
         rising = bad.alarm_bits & ~int(self._last_bits[slot])
         self._lit += int(self._last_bits[slot]) == 0
         self._last_bits[slot] |= np.uint64(bad.alarm_bits)
-        digest = hashlib.blake2b(bad.raw, digest_size=12).hexdigest()
-        return [
-            Signal(
-                id=message_signal_id(device, f"point:{kind.name}:{digest}"),
-                device=device,
-                kind=kind.name,
-                source="bit",
-                time_ms=received_ms,
-                received_ms=received_ms,
-                lat=None,
-                lon=None,
-                severity=kind.severity,
-                late=False,
-                note=f"{bad.reason.name.lower()}: {bad.detail}"[: self._limits.alarm_note_chars],
-                log_position=0,
-            )
-            for kind in ALARM_KINDS
-            if rising >> kind.bit & 1
-        ]
+        return lifted_signals(device, rising, bad, received_ms, self._limits)
 
     def _grow(self, slots: int) -> None:
         if slots > len(self._last_bits):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from model.codes import Reason
+from model.command import DEFAULT_DETAIL_CHARS, DEFAULT_REPLY_BYTES
 
 #: What of a topic or an explanation is kept in a quarantine entry.
 TEXT_CHARS = 200
@@ -31,6 +32,9 @@ class DecodeLimits:
             since it could not be told from another; a longer note or firmware is cut.
         alarm_names: names in `alarms` of one point that are not in the table and are kept in `extra`.
         alarm_late_ms: an alarm message that is older when it comes is marked late.
+        command_id_chars: longest id of a command in a reply; a longer one is quarantined.
+        reply_detail_chars, reply_bytes: what is kept of a reply: its words are cut, of more data only the size is kept.
+        buffered_s: a place that a tracker packed up so much later than it was fixed had been kept while offline.
     """
 
     payload_bytes: int = 256 * 1024
@@ -44,6 +48,10 @@ class DecodeLimits:
     firmware_chars: int = 64
     alarm_names: int = 16
     alarm_late_ms: int = 300_000
+    command_id_chars: int = 64
+    reply_detail_chars: int = DEFAULT_DETAIL_CHARS
+    reply_bytes: int = DEFAULT_REPLY_BYTES
+    buffered_s: float = 10.0
 
 
 DEFAULT_LIMITS = DecodeLimits()

@@ -12,7 +12,7 @@ payload is compared with the topic's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from struct import pack
 from typing import Annotated, Any, Literal, cast
@@ -145,6 +145,20 @@ class PointRows:
     unknown_alarms: int = 0
 
 
+def kept_extra(unknown: Mapping[str, Any], most_bytes: int) -> bytes:
+    """Unknown keys as one JSON object, b"" for none; over the limit only how many bytes they had.
+
+    Raises what `BAD_PAYLOAD` names where a value that was passed over until now is no JSON.
+    """
+    if not unknown:
+        return b""
+    extra = _ENCODE(unknown)
+    if len(extra) > most_bytes:
+        return _ENCODE({"extra_dropped_bytes": len(extra)})
+    _DECODE_ANY(extra)
+    return extra
+
+
 class PointDecoder:
     """Decodes `point` payloads.
 
@@ -238,7 +252,8 @@ class PointDecoder:
                     del keys[key]
             names = keys.keys() - _KNOWN
             if names:
-                extra = self._extra({key: keys.pop(key) for key in list(keys) if key in names})
+                unknown = {key: keys.pop(key) for key in list(keys) if key in names}
+                extra = kept_extra(unknown, self._limits.extra_bytes)
             made = _DECODE_OPEN(_ENCODE(keys) if nulls else raw)
         except BAD_PAYLOAD as error:
             reason, detail = judge(error)
@@ -249,14 +264,6 @@ class PointDecoder:
         rows.points.append(made)
         rows.slots.append(slot)
         return None
-
-    def _extra(self, unknown: dict[str, msgspec.Raw]) -> bytes:
-        """Unknown keys as one JSON object; over the limit only how many bytes they had."""
-        extra = _ENCODE(unknown)
-        if len(extra) > self._limits.extra_bytes:
-            return _ENCODE({"extra_dropped_bytes": len(extra)})
-        _DECODE_ANY(extra)  # what was passed over until now has to be JSON too
-        return extra
 
     def columns(self, rows: PointRows, received_ms: int) -> PointBatch:
         """The decoded points as columns, places converted to WGS-84."""

@@ -1,5 +1,6 @@
-"""Topics to devices: `lucheng/v1/{kind}/{name}/up/{stream}`, remembered.
+"""Topics to devices: `lucheng/v1/{kind}/{name}/up/{stream}` and those of trackers, remembered.
 
+Trackers with JSON of their own have theirs: `owntracks/{kind}/{name}` with its subtopics, `teltonika/{kind}/{name}/data`.
 Purpose: one dict lookup per message. The topic is the identity: it is what the broker's ACL checks.
 Invariants: only topics of enabled devices are remembered, at most `limits.topics`; a change of the
 directory's version empties the memory. It reads no payload.
@@ -20,6 +21,19 @@ from model.codes import Reason
 from model.device import check_device_id
 from model.errors import LuchengError, UsageError
 
+#: Last levels that OwnTracks writes besides its place (owntracks/booklet, docs/tech/json.md); it reads `cmd`.
+OWNTRACKS_SUBTOPICS = (
+    "event",
+    "waypoint",
+    "waypoints",
+    "status",
+    "step",
+    "steps",
+    "beacon",
+    "dump",
+    "info",
+    "request",
+)
 #: Subscription filters: points and records on one connection, alarms on their own.
 POINT_TOPICS = (
     "lucheng/v1/+/+/up/point",
@@ -27,19 +41,32 @@ POINT_TOPICS = (
     "lucheng/v1/reader/+/up/sighting",
     # Heartbeats are read of buttons: everything else is heard by its points, and the broker keeps the last status of every device.
     "lucheng/v1/button/+/up/status",
+    # One by one, for `cmd` is what we send ourselves.
+    "owntracks/+/+",
+    *(f"owntracks/+/+/{last}" for last in OWNTRACKS_SUBTOPICS),
+    "teltonika/+/+/data",
 )
-ALARM_TOPICS = ("lucheng/v1/+/+/up/alarm",)
+#: Replies to commands are waited for as alarms are: not behind points.
+ALARM_TOPICS = ("lucheng/v1/+/+/up/alarm", "lucheng/v1/+/+/up/reply")
 
 
 class Stream(StrEnum):
-    """Last level of a topic that is decoded here."""
+    """Last level of a topic of ours that is decoded here, or the protocol of a tracker's topic."""
 
     POINT = "point"
     RECORDS = "records"
     ALARM = "alarm"
     STATUS = "status"
     SIGHTING = "sighting"
+    REPLY = "reply"
+    OWNTRACKS = "owntracks"
+    TELTONIKA = "teltonika"
 
+
+#: Streams that are a protocol, not a last level.
+TRACKERS = frozenset({Stream.OWNTRACKS, Stream.TELTONIKA})
+_OWNTRACKS_FORM = "The topic is not owntracks/{kind}/{name}, alone or with one of " + ", ".join(OWNTRACKS_SUBTOPICS)
+_TELTONIKA_FORM = "The topic is not teltonika/{kind}/{name}/data"
 
 #: Streams that one kind of device alone may send.
 _ONLY_FROM = {Stream.RECORDS: "gateway", Stream.SIGHTING: "reader"}
@@ -158,14 +185,10 @@ class TopicTable:
         # Slots are permanent, so what `hits` holds stays true; only the version moved.
 
     def _look_up(self, topic: bytes) -> Hit:
-        try:
-            levels = topic.decode().split("/")
-            if len(levels) != 6 or levels[:2] != ["lucheng", "v1"] or levels[4] != "up":
-                raise ValueError
-            device = check_device_id(f"{levels[2]}/{levels[3]}")
-            stream = Stream(levels[5])
-        except (ValueError, UsageError):
-            return Rejected(Reason.BAD_TOPIC, "", "The topic is not lucheng/v1/{kind}/{name}/up/{stream}")
+        read = _read(topic)
+        if isinstance(read, Rejected):
+            return read
+        stream, device = read
         slot = self._directory.slot_of.get(device)
         if slot is None:
             if device in self._directory.disabled:
@@ -174,9 +197,35 @@ class TopicTable:
         if stream is Stream.POINT:
             return slot
         sender = _ONLY_FROM.get(stream)
-        if sender is not None and levels[2] != sender:
+        if sender is not None and device.partition("/")[0] != sender:
             return Rejected(Reason.BAD_TOPIC, device, f"A {stream} comes from a {sender} only")
         return Route(stream, slot, device)
+
+
+def _read(topic: bytes) -> tuple[Stream, str] | Rejected:
+    """Stream and device id of a topic, or why it is none of ours."""
+    form = "The topic is not lucheng/v1/{kind}/{name}/up/{stream}"
+    try:
+        levels = topic.decode().split("/")
+        if levels[0] == "owntracks":
+            form = _OWNTRACKS_FORM
+            if len(levels) not in (3, 4) or (len(levels) == 4 and levels[3] not in OWNTRACKS_SUBTOPICS):
+                raise ValueError
+            return Stream.OWNTRACKS, check_device_id(f"{levels[1]}/{levels[2]}")
+        if levels[0] == "teltonika":
+            form = _TELTONIKA_FORM
+            if len(levels) != 4 or levels[3] != "data":
+                raise ValueError
+            return Stream.TELTONIKA, check_device_id(f"{levels[1]}/{levels[2]}")
+        if len(levels) != 6 or levels[:2] != ["lucheng", "v1"] or levels[4] != "up":
+            raise ValueError
+        device = check_device_id(f"{levels[2]}/{levels[3]}")
+        stream = Stream(levels[5])
+        if stream in TRACKERS:
+            raise ValueError
+    except (ValueError, UsageError):
+        return Rejected(Reason.BAD_TOPIC, "", form)
+    return stream, device
 
 
 def shown_topic(topic: bytes) -> str:
