@@ -274,6 +274,11 @@ class Command:
         """Whether nothing more will be heard of it."""
         return self.state in DONE
 
+    @property
+    def listening(self) -> bool:
+        """Whether it is a listen-in that went out and has not been ended."""
+        return bool(self.ends_ms) and not self.ended_ms
+
 
 def kind_of(name: str) -> CommandKind:
     """The command of that name; UsageError when there is none."""
@@ -360,31 +365,44 @@ def answer(command: Command, *, ok: bool, detail: str, reply: dict[str, Any], no
 
 
 def turn_down(command: Command, detail: str, now_ms: int) -> Command:
-    """A rule stops it before it is sent: the alarm has closed, the vehicle moves, its protocol has no such command."""
-    return _done(command, CommandState.REFUSED, detail, now_ms, {})
+    """A rule stops it before a byte leaves: the alarm has closed, the vehicle moves, its protocol has no such command."""
+    _still_open(command)
+    return replace(_done(command, CommandState.REFUSED, detail, now_ms, {}), ends_ms=0)
 
 
 def expire(command: Command, now_ms: int) -> Command:
-    """Its time is over: it could not be sent, or nothing was answered."""
+    """Its time is over: it could not be sent, or nothing was answered. A listen-in that was sent has to be ended all the same."""
+    _still_open(command)
     why = "no answer" if command.state is CommandState.SENT else "not sent in time"
     return _done(command, CommandState.EXPIRED, why, now_ms, {})
 
 
 def end(command: Command, now_ms: int) -> Command:
-    """A listen-in ends: its time is over or its alarm has closed."""
+    """A listen-in ends: its time is over or its alarm has closed. Refused where none runs."""
+    if not command.listening:
+        raise Refused(f"{command.id} is no listen-in that runs.", mend="Look at its life first.")
     return _step(command, ended_ms=now_ms)
+
+
+def _still_open(command: Command) -> None:
+    if command.done:
+        raise Refused(f"{command.id} is {command.state}: nothing more happens to it.", mend="Give a new command.")
 
 
 def _done(command: Command, state: CommandState, detail: str, now_ms: int, reply: dict[str, Any]) -> Command:
     made = _step(command, state=state, done_ms=now_ms, detail=detail[:DEFAULT_DETAIL_CHARS], reply=_bounded(reply))
-    # What never began needs no end.
-    return replace(made, ends_ms=made.ends_ms if state is CommandState.ACCEPTED or made.sent_ms else 0)
+    # A device that says no may still have begun to dial: ending that does no harm. What never went out needs no end.
+    return replace(made, ends_ms=made.ends_ms if made.sent_ms else 0)
 
 
 def _bounded(reply: dict[str, Any]) -> dict[str, Any]:
-    text = json.dumps(reply, ensure_ascii=False, default=str)
-    size_bytes = len(text.encode())
-    return json.loads(text) if size_bytes <= DEFAULT_REPLY_BYTES else {"cut_bytes": size_bytes}
+    """The reply as plain JSON values within the limit; where a device sent what is none, how large it was."""
+    try:
+        text = json.dumps(reply, ensure_ascii=False, default=str, allow_nan=False)
+    except (ValueError, TypeError, RecursionError):
+        return {"cut_bytes": 0}
+    plain = text.encode("utf-8", "backslashreplace")
+    return json.loads(plain) if len(plain) <= DEFAULT_REPLY_BYTES else {"cut_bytes": len(plain)}
 
 
 def _step(command: Command, **changes: Any) -> Command:

@@ -1,0 +1,1 @@
+"""Commands to devices, kept in one file."""

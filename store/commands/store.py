@@ -1,0 +1,407 @@
+"""`CommandStore`: every command that was ever given, and how far it is, in one SQLite file.
+
+Invariants: a change is durable when a call returns; a command moves by the pure steps of `model.command` alone, and only
+from the version that the step was decided on; only the device that was told may answer; what was given for one cause is
+given once. After a failed commit nothing is written any more, since a failed sync is never tried again. It decides
+nothing about who may command, sends nothing and audits nothing: the console and the service do.
+"""
+
+from __future__ import annotations
+
+import builtins
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from model.alarm import SYSTEM
+from model.clock import Clock
+from model.command import Command, CommandState, Reply, answer
+from model.errors import Conflict, NotFound, Refused, StoreError, UsageError
+from store.commands.rows import INSERT, MIGRATIONS, OPEN, SELECT, UPDATE, command_of, row_of
+from store.database import connect, migrate, refuse_newer, transaction, translated
+
+DEFAULT_MAX_QUEUED_PER_DEVICE = 20
+#: Rows that one call returns at most.
+DEFAULT_MAX_LIST_ROWS = 10_000
+#: Of an id that comes from outside.
+MAX_ID_CHARS = 64
+#: What is due is taken in such pieces, commands.
+DEFAULT_DUE_ROWS = 500
+#: How often another process' changes are looked for, seconds.
+_POLL_S = 0.1
+_COUNTER = "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+_CHANGE, _NUMBER = "change", "command"
+
+
+class CommandStore:
+    """The commands of one file. Any thread may call anything.
+
+    Args:
+        path: the file, e.g. `commands.db`.
+        clock: source of time.
+        read_only: read beside a running writer; nothing changes. A file that is not there yet holds no command.
+        max_queued_per_device: commands of people that wait for one device; those of the system are counted apart, so that
+            neither keeps the other out.
+
+    Raises:
+        StoreError: the file cannot be opened; Corrupt: it is damaged.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock,
+        read_only: bool = False,
+        max_queued_per_device: int = DEFAULT_MAX_QUEUED_PER_DEVICE,
+    ) -> None:
+        self._path = path
+        self._clock = clock
+        self._read_only = read_only
+        self._max_queued = max_queued_per_device
+        self._writing = threading.Lock()
+        self._reading = threading.Lock()
+        self._changed = threading.Condition()
+        self._changes = 0
+        self._closed = False
+        self._failure: StoreError | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        try:
+            if not read_only:
+                self._writer = connect(path)
+                migrate(self._writer, MIGRATIONS, path)
+            with self._reading:
+                self._open_reader()
+            self._changes = self._counter(_CHANGE)
+        except sqlite3.Error as error:
+            self._release()
+            raise translated(error, path) from error
+        except BaseException:
+            self._release()
+            raise
+
+    # -- giving -------------------------------------------------------------------------------
+
+    def create(
+        self,
+        *,
+        name: str,
+        device: str,
+        args: dict[str, Any],
+        by: str,
+        role: str,
+        expires_ms: int,
+        state: CommandState = CommandState.QUEUED,
+        reason: str = "",
+        alarm: str = "",
+        cause: str = "",
+    ) -> Command:
+        """Keep a new command, durably, and give it its id.
+
+        What is given is as `model.command.Command` says, checked by the caller; `expires_ms` our clock, UTC ms; `state`
+        `QUEUED`, or `ASKED` where another person has to approve it. `cause` is what it is given for, when that asks for it
+        once alone: a second one is not made, the first is returned.
+
+        Raises:
+            Refused: as many as may wait for that device do already.
+            UsageError: another state.
+        """
+        if state not in (CommandState.ASKED, CommandState.QUEUED):
+            raise UsageError(f"No command begins {state}.", mend="Begin with asked or queued.")
+        with self._transaction() as connection:
+            if cause:
+                known = connection.execute(f"{SELECT} WHERE cause = ?", (cause,)).fetchone()
+                if known is not None:
+                    return command_of(known)
+            self._check_room(connection, device, by)
+            number = _count(connection, _NUMBER)
+            now_ms = self._clock.now_ms()
+            year = datetime.fromtimestamp(now_ms / 1000, UTC).year
+            made = Command(
+                id=f"K{year}-{number:06d}",
+                device=device,
+                name=name,
+                args=args,
+                by=by,
+                role=role,
+                reason=reason,
+                alarm=alarm,
+                state=state,
+                version=1,
+                asked_ms=now_ms,
+                expires_ms=expires_ms,
+            )
+            connection.execute(INSERT, (number, cause, *row_of(made)))
+        return made
+
+    def _check_room(self, connection: sqlite3.Connection, device: str, by: str) -> None:
+        sql = "SELECT count(*) FROM commands WHERE device = ? AND state IN ('asked', 'queued') AND (who = ?) = ?"
+        (waiting,) = connection.execute(sql, (device, SYSTEM, by == SYSTEM)).fetchone()
+        if waiting >= self._max_queued:
+            raise Refused(
+                f"{waiting} commands wait for {device} already.",
+                mend="Take some back with `lucheng command reject`, or raise commands.max_queued_per_device.",
+            )
+
+    # -- moving -------------------------------------------------------------------------------
+
+    def step(self, before: Command, after: Command) -> Command:
+        """Write a step of `model.command`, durably: `after` in the place of `before`.
+
+        Raises:
+            Conflict: the stored command is not `before` any more; nothing was changed.
+            UsageError: it is no step from `before`.
+        """
+        if after.id != before.id or after.version != before.version + 1:
+            raise UsageError(f"That is no step of {before.id}.", mend="Step from the command as it was read.")
+        with self._transaction() as connection:
+            done = connection.execute(UPDATE, (*row_of(after), before.id, before.version))
+            if done.rowcount != 1:
+                stored = connection.execute(f"{SELECT} WHERE id = ?", (before.id,)).fetchone()
+                if stored is None:
+                    raise _no_such(before.id)
+                raise Conflict(
+                    f"{before.id} is {command_of(stored).state} by now: somebody was first.",
+                    mend="Look at it as it stands and decide again.",
+                )
+        return after
+
+    def reply(self, reply: Reply, now_ms: int) -> Command | None:
+        """A device's answer; the command after it.
+
+        None when that changes nothing: an unknown id, another device than the one that was told, a repeated or late answer,
+        one to a command that was not sent.
+        """
+        if self._read(reply.command, reply.device) is None:
+            return None  # without a write transaction, for anything may come from outside
+        with self._transaction() as connection:
+            before = command_of(connection.execute(f"{SELECT} WHERE id = ?", (reply.command,)).fetchone())
+            after = answer(before, ok=reply.ok, detail=reply.detail, reply=reply.data, now_ms=now_ms)
+            if after is not None:
+                connection.execute(UPDATE, (*row_of(after), before.id, before.version))
+        return after
+
+    def _read(self, command_id: str, device: str) -> Command | None:
+        if not device or len(command_id) > MAX_ID_CHARS or not command_id.isascii():
+            return None
+        found = self._rows(f"{SELECT} WHERE id = ? AND device = ?", (command_id, device))
+        return command_of(found[0]) if found else None
+
+    # -- looking ------------------------------------------------------------------------------
+
+    def get(self, command_id: str) -> Command:
+        """One command. Raises NotFound."""
+        found = self._rows(f"{SELECT} WHERE id = ?", (command_id,))
+        if not found:
+            raise _no_such(command_id)
+        return command_of(found[0])
+
+    def of_cause(self, cause: str) -> Command | None:
+        """The command that was given for `cause`."""
+        found = self._rows(f"{SELECT} WHERE cause = ? AND cause <> ''", (cause,))
+        return command_of(found[0]) if found else None
+
+    def ids_like(self, prefix: str, *, limit: int = 3) -> builtins.list[str]:
+        """Ids that begin with `prefix`, the newest first."""
+        plain = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        sql = "SELECT id FROM commands WHERE id LIKE ? ESCAPE '\\' ORDER BY number DESC LIMIT ?"
+        return [row[0] for row in self._rows(sql, (plain + "%", limit))]
+
+    def list(
+        self,
+        *,
+        device: str = "",
+        state: str = "",
+        open_only: bool = False,
+        done_since_ms: int = 0,
+        before: str = "",
+        limit: int = 100,
+    ) -> builtins.list[Command]:
+        """Commands, the newest first; of this device and in this state, "" all; `before` goes on before that id.
+
+        `open_only`: those that are not over, a listen-in until it has ended, and where `done_since_ms` is given those
+        that came to their end at or after it.
+        """
+        if not 1 <= limit <= DEFAULT_MAX_LIST_ROWS:
+            raise UsageError(f"The limit {limit} is out of range.", mend=f"Ask for 1 to {DEFAULT_MAX_LIST_ROWS} rows.")
+        where, values = ["1 = 1"], builtins.list[object]()
+        for name, value in (("device", device), ("state", state)):
+            if value:
+                where.append(f"{name} = ?")
+                values.append(value)
+        if open_only:
+            recent = " OR done_ms >= ?" if done_since_ms else ""
+            where.append(f"({OPEN} OR (ends_ms > 0 AND ended_ms = 0){recent})")
+            values += [done_since_ms] if done_since_ms else []
+        if before:
+            where.append("number < (SELECT number FROM commands WHERE id = ?)")
+            values.append(self.get(before).id)
+        sql = f"{SELECT} WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT ?"
+        return self._commands(sql, (*values, limit))
+
+    def waiting_devices(self) -> builtins.list[str]:
+        """Devices for which something is queued; what an offline one waits for must not stand before the others'."""
+        return [row[0] for row in self._rows("SELECT DISTINCT device FROM commands WHERE state = 'queued'")]
+
+    def queued(self, limit: int, *, device: str = "") -> builtins.list[Command]:
+        """What is to be sent, oldest first; of one device, or of all."""
+        where, values = ("AND device = ? ", (device, limit)) if device else ("", (limit,))
+        return self._commands(f"{SELECT} WHERE state = 'queued' {where}ORDER BY number LIMIT ?", values)
+
+    def sent(self, limit: int) -> builtins.list[Command]:
+        """What was sent and is not answered, oldest first. Nothing of it is ever sent again."""
+        return self._commands(f"{SELECT} WHERE state = 'sent' ORDER BY number LIMIT ?", (limit,))
+
+    def due(self, now_ms: int, reply_timeout_ms: int, *, limit: int = DEFAULT_DUE_ROWS) -> builtins.list[Command]:
+        """What is to be expired: not sent in time, or sent so long ago and not answered; oldest first."""
+        sql = (
+            f"{SELECT} WHERE {OPEN} AND ((state <> 'sent' AND expires_ms <= ?) OR (state = 'sent' AND sent_ms <= ?))"
+            " ORDER BY number LIMIT ?"
+        )
+        return self._commands(sql, (now_ms, now_ms - reply_timeout_ms, limit))
+
+    def listening(self) -> builtins.list[Command]:
+        """Listen-ins that went out and have not been ended, answered or not."""
+        return self._commands(f"{SELECT} WHERE ends_ms > 0 AND ended_ms = 0 ORDER BY number")
+
+    # -- changes ------------------------------------------------------------------------------
+
+    @property
+    def changes(self) -> int:
+        """How many changes there have been, ever; of another process' file as it stands there."""
+        if self._read_only:
+            return self._counter(_CHANGE)
+        with self._changed:
+            return self._changes
+
+    def wait(self, after_change: int, timeout_s: float) -> int:
+        """Sleep until there are more changes than `after_change`, or the time is over; how many there are."""
+        if self._read_only:
+            until_s = self._clock.monotonic_s() + timeout_s
+            while (now := self.changes) <= after_change and self._clock.monotonic_s() < until_s:
+                self._clock.sleep(_POLL_S)
+            return now
+        until_s = time.monotonic() + timeout_s  # a real sleep: no other clock ends a condition's wait
+        with self._changed:
+            while self._changes <= after_change:
+                left_s = until_s - time.monotonic()
+                if left_s <= 0:
+                    break
+                self._changed.wait(left_s)
+            return self._changes
+
+    def position(self, consumer: str) -> int | None:
+        """How far a reader of something else has come, that gives commands for it; None before the first time."""
+        found = self._rows("SELECT value FROM counters WHERE name = ?", (f"position.{consumer}",))
+        return int(found[0][0]) if found else None
+
+    def save_position(self, consumer: str, position: int) -> None:
+        """Note it, durably; no change that wakes anybody."""
+        with self._transaction(kept=False) as connection:
+            connection.execute(_COUNTER, (f"position.{consumer}", position))
+
+    def close(self) -> None:
+        """Release the file after who is writing; twice is once."""
+        with self._writing:
+            self._closed = True
+            self._release()
+
+    # -- the file -----------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, *, kept: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction, durable at its end; `kept` counts it as a change and wakes who waits.
+
+        Raises StoreError: nothing of it was kept, and nothing will be any more; TryAgain: another process holds the file.
+        """
+        with self._writing:
+            connection = self._writable()
+            try:
+                with transaction(connection):
+                    rows_before = connection.total_changes
+                    yield connection
+                    counted = kept and connection.total_changes > rows_before
+                    if counted:
+                        _count(connection, _CHANGE)
+            except sqlite3.Error as error:
+                failure = translated(error, self._path)
+                if isinstance(failure, StoreError):
+                    self._failure = failure
+                raise failure from error
+        if counted:
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._changed:
+            self._changes += 1
+            self._changed.notify_all()
+
+    def _writable(self) -> sqlite3.Connection:
+        if self._read_only:
+            raise StoreError(f"{self._path.name} was opened for reading only.", mend="Open it as the writer.")
+        if self._failure is not None:
+            raise StoreError(self._failure.message, mend=self._failure.mend)
+        if self._writer is None:
+            raise StoreError(f"{self._path.name} is closed.", mend="Open it again.")
+        return self._writer
+
+    def _commands(self, sql: str, values: Sequence[object] = ()) -> builtins.list[Command]:
+        return [command_of(row) for row in self._rows(sql, values)]
+
+    def _counter(self, name: str) -> int:
+        found = self._rows("SELECT value FROM counters WHERE name = ?", (name,))
+        return int(found[0][0]) if found else 0
+
+    def _rows(self, sql: str, values: Sequence[object] = ()) -> builtins.list[tuple[Any, ...]]:
+        """What a query finds, as committed."""
+        with self._reading:
+            if self._closed:
+                raise StoreError(f"{self._path.name} is closed.", mend="Open it again.")
+            try:
+                self._open_reader()
+                return [] if self._reader is None else self._reader.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise translated(error, self._path) from error
+
+    def _open_reader(self) -> None:
+        """Open the connection that reads; a file that another process has not made yet stays unopened."""
+        if self._reader is not None or (self._read_only and not self._path.exists()):
+            return
+        reader = connect(self._path, read_only=True)
+        try:
+            made = refuse_newer(reader, MIGRATIONS, self._path) == len(MIGRATIONS)
+        except BaseException:
+            reader.close()
+            raise
+        if made:
+            self._reader = reader
+        else:
+            reader.close()  # its writer is at work on it
+
+    def _release(self) -> None:
+        with self._reading:
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
+            self._reader = self._writer = None
+
+
+def _count(connection: sqlite3.Connection, name: str) -> int:
+    """The next number under a name."""
+    sql = (
+        "INSERT INTO counters (name, value) VALUES (?, 1)"
+        " ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value"
+    )
+    return int(connection.execute(sql, (name,)).fetchone()[0])
+
+
+def _no_such(command_id: str) -> NotFound:
+    return NotFound(
+        f"There is no command {command_id[:64]!r}.", mend="`lucheng command list --all` shows what there is."
+    )
