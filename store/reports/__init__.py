@@ -1,0 +1,1 @@
+"""What terminals tell besides places, alarms and media."""
