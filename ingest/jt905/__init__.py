@@ -1,0 +1,1 @@
+"""JT/T 905: taxis' terminals (ISU): frames, messages, alarms, commands."""
