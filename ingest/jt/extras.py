@@ -1,0 +1,202 @@
+"""Additional items of positions: values as columns, and what has no column as JSON bytes by row.
+
+Purpose: the items of all positions of a round, formatted for each row at once. Invariants: nothing is lost in silence:
+an item that no table knows, or whose length is another, is kept as hex under `xNN`, what is no whole item as hex under
+`rest`; a row's JSON is at most `extra_bytes` long and says how many bytes of items did not fit. Of an item that comes
+twice the last counts. It judges no value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ingest.jt.bcd import IntArray
+from ingest.jt.columns import BytesArray
+from ingest.jt.items import Items, walk
+
+#: JSON kept with one position.
+DEFAULT_EXTRA_BYTES = 1024
+#: Items of one position that are looked at; what follows is kept as `rest`.
+DEFAULT_MOST_ITEMS = 64
+_DTYPES = {1: ">u1", 2: ">u2", 4: ">u4"}
+_SIGNED = {1: ">i1", 2: ">i2", 4: ">i4"}
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """An item that holds one number.
+
+    Attributes:
+        item: its number.
+        name: its key in the JSON, or the column's name.
+        size: bytes of its value.
+        tenths: whether it counts tenths of the unit.
+        signed: whether it is signed.
+        column: whether it goes into a column and not into the JSON.
+    """
+
+    item: int
+    name: str
+    size: int
+    tenths: bool = False
+    signed: bool = False
+    column: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """The items of one protocol that hold one number each."""
+
+    numbers: tuple[Number, ...]
+
+    @cached_property
+    def formats(self) -> tuple[bytes, ...]:
+        """How each is written."""
+        return tuple(b'"%b":%b' % (one.name.encode(), b"%d.%d" if one.tenths else b"%d") for one in self.numbers)
+
+
+@dataclass(slots=True)
+class Values:
+    """What the items of n positions hold.
+
+    Attributes:
+        items: where they stand.
+        of: by name of a number, which rows have it and its value, (k,) each; tenths are not divided.
+        odd: indices into `items` of those that are no number of the table.
+        json: what goes into the JSON: place in the table, rows, values.
+    """
+
+    items: Items
+    of: dict[str, tuple[IntArray, IntArray]]
+    odd: IntArray
+    json: list[tuple[int, IntArray, IntArray]] = field(default_factory=list)
+
+
+def read_items(
+    data: BytesArray, at: IntArray, end: IntArray, table: Table, *, most_items: int = DEFAULT_MOST_ITEMS
+) -> Values:
+    """Walk the items between each `at` and `end` and read those that hold a number."""
+    items = walk(data, at, end, most=most_items)
+    values = Values(items, {}, np.zeros(0, np.int64))
+    if not len(items.kind):
+        return values
+    here = set(items.kind.astype(np.uint8).tobytes())
+    odd = np.ones(len(items.kind), np.bool_)
+    for place, number in enumerate(table.numbers):
+        if number.item not in here:
+            continue
+        mine = np.flatnonzero((items.kind == number.item) & (items.size == number.size))
+        if not len(mine):
+            continue
+        odd[mine] = False
+        dtype = (_SIGNED if number.signed else _DTYPES)[number.size]
+        view: npt.NDArray[Any] = np.ndarray((len(data) - number.size + 1,), dtype, data, strides=(1,))
+        rows, read = items.row[mine], view[items.at[mine]].astype(np.int64)
+        values.of[number.name] = (rows, read)
+        if not number.column:
+            values.json.append((place, rows, read))
+    values.odd = np.flatnonzero(odd)
+    return values
+
+
+def write_extras(
+    data: BytesArray,
+    rows: int,
+    end: IntArray,
+    table: Table,
+    values: Values,
+    spoken: Sequence[tuple[int, bytes]] = (),
+    *,
+    extra_bytes: int = DEFAULT_EXTRA_BYTES,
+) -> dict[int, bytes]:
+    """JSON objects by row.
+
+    Args:
+        data: all bytes.
+        rows: how many positions there are.
+        end: where the items of each end.
+        table: which numbers there are.
+        values: what `read_items` found.
+        spoken: rows and one more `"key":value` for each, such as names of alarm bits.
+        extra_bytes: longest object.
+    """
+    texts = _numbers(rows, table, values)
+    items = values.items
+    if not (len(values.odd) or len(items.rest) or spoken):
+        return _bounded(texts, extra_bytes)
+    more: dict[int, dict[bytes, bytes]] = {}
+    for row, text in spoken:
+        key, _, value = text.partition(b":")
+        more.setdefault(row, {})[key] = value
+    memory = data.data
+    odd = values.odd
+    for row, kind, at, size in zip(
+        items.row[odd].tolist(), items.kind[odd].tolist(), items.at[odd].tolist(), items.size[odd].tolist(), strict=True
+    ):
+        # Taken out first, so that of two the last one's place counts as well as its value.
+        mine = more.setdefault(row, {})
+        mine[b'"x%02x"' % kind] = b'"%b"' % memory[at : at + size].hex().encode()
+    for row, at, last in zip(items.rest.tolist(), items.rest_at.tolist(), end[items.rest].tolist(), strict=True):
+        more.setdefault(row, {})[b'"rest"'] = b'"%b"' % memory[at:last].hex().encode()
+    for row, pairs in more.items():
+        texts[row] = _with(texts.get(row, b"{}"), pairs, extra_bytes)
+    return _bounded(texts, extra_bytes)
+
+
+def _numbers(rows: int, table: Table, values: Values) -> dict[int, bytes]:
+    """Objects of the numbers alone: rows with the same keys are formatted in one go."""
+    shapes = values.json
+    if not shapes:
+        return {}
+    shape = np.zeros(rows, np.int64)
+    columns: dict[int, IntArray] = {}
+    for place, where, read in shapes:
+        shape[where] |= 1 << place
+        columns[place] = column = np.zeros(rows, np.int64)
+        column[where] = read
+    texts: dict[int, bytes] = {}
+    first = int(shape[0])
+    kinds = [first] if (shape == first).all() else np.unique(shape).tolist()
+    for kind in kinds:
+        if not kind:
+            continue
+        mine = np.flatnonzero(shape == kind)
+        places = [place for place in columns if kind >> place & 1]
+        parts: list[IntArray] = []
+        for place in places:
+            column = columns[place][mine]
+            parts += np.divmod(column, 10) if table.numbers[place].tenths else (column,)
+        line = b"{" + b",".join([table.formats[place] for place in places]) + b"}\n"
+        numbers = np.stack(parts, axis=1).ravel().tolist()
+        texts.update(zip(mine.tolist(), (line * len(mine) % tuple(numbers)).split(b"\n"), strict=False))
+    return texts
+
+
+def _with(text: bytes, pairs: dict[bytes, bytes], extra_bytes: int) -> bytes:
+    """An object with more pairs, as many as fit, and how many bytes did not."""
+    parts = [text[1:-1]] if len(text) > 2 else []
+    size, dropped = len(text) + 30, 0  # room for the key that tells of dropped bytes
+    for key, value in pairs.items():
+        more = len(key) + len(value) + 2
+        if size + more > extra_bytes:
+            dropped += more
+        else:
+            size += more
+            parts.append(key + b":" + value)
+    if dropped:
+        parts.append(b'"extra_dropped_bytes":%d' % dropped)
+    return b"{" + b",".join(parts) + b"}"
+
+
+def _bounded(texts: dict[int, bytes], extra_bytes: int) -> dict[int, bytes]:
+    if texts and max(map(len, texts.values())) > extra_bytes:
+        for row, text in texts.items():
+            if len(text) > extra_bytes:
+                texts[row] = b'{"extra_dropped_bytes":%d}' % len(text)
+    return texts
