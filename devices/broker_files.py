@@ -39,13 +39,16 @@ class ServiceAccount:
     writes: tuple[str, ...] = ()
 
 
-_UP, _DOWN, _OWNTRACKS = "lucheng/v1/+/+/up/#", "lucheng/v1/+/+/down/#", "owntracks/+/+"
+_UP, _DOWN = "lucheng/v1/+/+/up/#", "lucheng/v1/+/+/down/#"
+#: What trackers with topics of their own write, and what is written to them.
+_TRACKERS_UP = ("owntracks/+/+", "owntracks/+/+/+", "teltonika/+/+/data")
+_TRACKERS_DOWN = ("owntracks/+/+/cmd", "teltonika/+/+/commands")
 #: `lucheng` reads points; `lucheng-alarms` is the alarms' own connection; `lucheng-desk` answers devices; `lucheng-player`
 #: plays files as their devices would, and is in the files only when it was given a password.
 SERVICE_ACCOUNTS: tuple[ServiceAccount, ...] = (
-    ServiceAccount("lucheng", reads=(_UP, _OWNTRACKS)),
-    ServiceAccount("lucheng-alarms", reads=(_UP, _OWNTRACKS)),
-    ServiceAccount("lucheng-desk", writes=(_DOWN,)),
+    ServiceAccount("lucheng", reads=(_UP, *_TRACKERS_UP)),
+    ServiceAccount("lucheng-alarms", reads=(_UP, *_TRACKERS_UP)),
+    ServiceAccount("lucheng-desk", writes=(_DOWN, *_TRACKERS_DOWN)),
     ServiceAccount("lucheng-player", writes=(_UP,)),
 )
 #: What every device may do, `%u` being its id.
@@ -53,6 +56,10 @@ DEVICE_PATTERNS = (
     "pattern write lucheng/v1/%u/up/#",
     "pattern read lucheng/v1/%u/down/#",
     "pattern write owntracks/%u",
+    "pattern write owntracks/%u/+",
+    "pattern read owntracks/%u/cmd",
+    "pattern write teltonika/%u/data",
+    "pattern read teltonika/%u/commands",
 )
 
 
