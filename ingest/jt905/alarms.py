@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ingest.jt808.alarms import AlarmBit, Latch, area_kind, kind_bit
 from model.codes import Word
 
-__all__ = ["ALARMS", "STATUS_BITS", "AlarmBit", "area_kind", "kind_bits_lut", "to_kind_bits"]
+__all__ = ["ALARMS", "ALARM_NAMES", "STATUS_NAMES", "AlarmBit", "area_kind", "kind_bits_lut", "to_kind_bits"]
 
 
 def _bit(bit: int, name: str, kind: str, latch: Latch, en: str, zh: str) -> AlarmBit:
@@ -56,8 +56,10 @@ ALARMS: tuple[AlarmBit, ...] = (
     _bit(28, "meter_clock", "device_fault", "held", "the taximeter's clock is off", "计价器实时时钟超差"),
 )
 
+ALARM_NAMES: dict[int, str] = {one.bit: one.name for one in ALARMS}
+
 #: The status word of 0x0200. Bit 0 is the other way round than in 808: set, there is no fix.
-STATUS_BITS: dict[int, str] = {
+STATUS_NAMES: dict[int, str] = {
     0: "no_fix",
     1: "south",
     2: "west",

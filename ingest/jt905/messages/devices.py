@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingest.jt905.alarms import ALARMS, STATUS_BITS
+from ingest.jt905.alarms import ALARM_NAMES, STATUS_NAMES
 from ingest.jt905.fields import LooseItems
 from ingest.jt905.messages.session import DEVICE_TYPES, SOURCE
 from ingest.wire.fields import Bcd, BcdTime, Bytes, Field, Int, u8, u16, u32
@@ -23,8 +23,8 @@ _OTHER: tuple[Field, ...] = (*_SELF, Bytes("state", None, "as the device tells i
 INSPECTIONS: dict[int, tuple[Field, ...]] = {
     0x00: (
         *_SELF,
-        u32("status", "status word", bits=STATUS_BITS),
-        u32("alarm", "alarm word", bits={one.bit: one.name for one in ALARMS}),
+        u32("status", "status word", bits=STATUS_NAMES),
+        u32("alarm", "alarm word", bits=ALARM_NAMES),
         u8("sign_ons_left", "not sent yet"),
         u8("sign_offs_left", "not sent yet"),
         u8("trips_left", "not sent yet"),
@@ -48,8 +48,8 @@ DEVICES = (
             u16("reason", values=PHOTO_REASONS),
             u32("image", "its number; 0: not stored"),
             _CAMERA,
-            u32("size", "of position and image together", unit="bytes"),
-            u32("offset", "of this piece", unit="bytes"),
+            u32("size_bytes", "of position and image together", unit="bytes"),
+            u32("offset_bytes", "of this piece", unit="bytes"),
             Bytes("data", None, "a piece of position (25 bytes) and image"),
         ),
         f"{SOURCE}; reason as u16 as SmallChi/JT905 reads it",
@@ -62,7 +62,7 @@ DEVICES = (
         (
             _CAMERA,
             u16("count", "photos", values={0: "stop", 0xFFFF: "record"}),
-            u16("interval", "between two, or length of a recording", unit="s"),
+            u16("interval_s", "between two, or length of a recording", unit="s"),
             u8("keep", values={0: "send", 1: "store"}),
             u8("resolution", values={0: "320x240", 1: "640x480", 2: "800x600"}),
             u8("quality", "1 best to 10"),
@@ -87,9 +87,9 @@ DEVICES = (
         Way.UP,
         Word("stored photos", "存储图像检索应答"),
         (
-            u8("serial", "of the search, its low byte"),
-            u32("size", "of all items, four times their count", unit="bytes"),
-            u32("offset", "of these in all items", unit="bytes"),
+            u8("answers_serial", "serial of the search, its low byte"),
+            u32("size_bytes", "of all items, four times their count", unit="bytes"),
+            u32("offset_bytes", "of these in all items", unit="bytes"),
             List("images", (u32("image", "its number"),)),
         ),
         f"{SOURCE}; serial as u8 as SmallChi/JT905 reads it",
@@ -99,7 +99,7 @@ DEVICES = (
         "send_stored",
         Way.DOWN,
         Word("send what is stored", "存储图像/音视频上传命令"),
-        (u8("type", values={0: "image", 1: "audio", 2: "video"}), u32("file", "its number"), u32("offset", unit="bytes")),
+        (u8("type", values={0: "image", 1: "audio", 2: "video"}), u32("file", "its number"), u32("offset_bytes", unit="bytes")),
         SOURCE,
     ),
     Message(

@@ -35,7 +35,7 @@ ORDERS = (
             u32("from_lat", "latitude, 1/10,000 minute", unit="°", scale=UNITS_PER_DEGREE),
             u32("to_lon", "longitude, 1/10,000 minute", unit="°", scale=UNITS_PER_DEGREE),
             u32("to_lat", "latitude, 1/10,000 minute", unit="°", scale=UNITS_PER_DEGREE),
-            BcdNumber("fee", 2, "for the call", "CNY", 10),
+            BcdNumber("fee_cny", 2, "for the call", "CNY", 10),
             Text("passenger_number", ended=True),
             Text("text", meaning="where, in words", ended=True),
         ),

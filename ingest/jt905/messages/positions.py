@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingest.jt905.alarms import ALARMS, STATUS_BITS
+from ingest.jt905.alarms import ALARM_NAMES, STATUS_NAMES
 from ingest.jt905.fields import LooseItems
 from ingest.jt905.messages.session import SOURCE
 from ingest.wire.fields import BcdTime, Field, Int, u8, u16, u32
@@ -14,17 +14,16 @@ from model.codes import Word
 UNITS_PER_DEGREE = 600_000
 #: Size of the fixed part of a position.
 POSITION_BYTES = 25
-_BITS = {one.bit: one.name for one in ALARMS}
 _AREA = {0: "none", 1: "circle", 2: "rectangle", 3: "polygon", 4: "route", 5: "segment"}
 
 #: The fixed part, 25 bytes. Latitude and longitude have no sign: see `south` and `west` of the status.
 POSITION: tuple[Field, ...] = (
-    u32("alarm", "alarm word", bits=_BITS),
-    u32("status", "status word", bits=STATUS_BITS),
+    u32("alarm", "alarm word", bits=ALARM_NAMES),
+    u32("status", "status word", bits=STATUS_NAMES),
     u32("lat", "latitude, 1/10,000 minute", unit="°", scale=UNITS_PER_DEGREE),
     u32("lon", "longitude, 1/10,000 minute", unit="°", scale=UNITS_PER_DEGREE),
-    u16("speed", unit="km/h", scale=10),
-    Int("heading", 1, "steps of 2°, clockwise from north", "°", scale=0.5),
+    u16("speed_kmh", unit="km/h", scale=10),
+    Int("heading_deg", 1, "steps of 2°, clockwise from north", "°", scale=0.5),
     BcdTime("time", 6),
 )
 ITEM_NAMES = {
@@ -37,13 +36,13 @@ ITEM_NAMES = {
     0x14: "forbidden_road",
 }
 ITEMS: dict[int, tuple[Field, ...]] = {
-    0x01: (u32("mileage", "odometer", unit="km", scale=10),),
-    0x02: (u16("fuel", unit="L", scale=10),),
-    0x03: (Int("altitude", 2, "", "m", signed=True),),
+    0x01: (u32("mileage_km", "odometer", unit="km", scale=10),),
+    0x02: (u16("fuel_l", unit="L", scale=10),),
+    0x03: (Int("altitude_m", 2, "", "m", signed=True),),
     0x11: (u8("type", values=_AREA), if_left(u32("area", "its number"))),
     0x12: (u8("type", values=_AREA), u32("area", "its number"), u8("direction", values={0: "in", 1: "out"})),
-    0x13: (u32("segment", "its number"), u16("time", unit="s"), u8("result", values={0: "too_short", 1: "too_long"})),
-    0x14: (u32("segment", "its number"), u16("time", unit="s")),
+    0x13: (u32("segment", "its number"), u16("time_s", unit="s"), u8("result", values={0: "too_short", 1: "too_long"})),
+    0x14: (u32("segment", "its number"), u16("time_s", unit="s")),
 }
 EXTRAS = LooseItems("extras", ITEMS, ITEM_NAMES, "additional items; unknown and broken ones are kept")
 _REPORT = (*POSITION, EXTRAS)
@@ -56,7 +55,7 @@ POSITIONS = (
         "position_answer",
         Way.UP,
         Word("position that was asked for", "位置信息查询应答"),
-        (u16("serial", "of the query"), *_REPORT),
+        (u16("answers_serial", "serial of the query"), *_REPORT),
         SOURCE,
     ),
     Message(
@@ -99,7 +98,7 @@ POSITIONS = (
         "vehicle_controlled",
         Way.UP,
         Word("the vehicle was controlled", "车辆控制应答"),
-        (u16("serial", "of the order"), Group("position", POSITION), EXTRAS),
+        (u16("answers_serial", "serial of the order"), Group("position", POSITION), EXTRAS),
         SOURCE,
     ),
 )  # fmt: skip

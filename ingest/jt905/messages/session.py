@@ -40,7 +40,7 @@ def _upgrades(got: Values, _version: int, _left: int) -> bool:
     return got.get("command") == "upgrade"
 
 
-_REPLY = (u16("serial", "of the message answered"), u16("id", "number of the message answered"))
+_REPLY = (u16("answers_serial", "serial of the message answered"), u16("answers_id", "its number"))
 
 SESSION = (
     Message(
@@ -81,7 +81,10 @@ SESSION = (
         "parameters",
         Way.UP,
         Word("parameters", "查询 ISU 参数应答"),
-        (u16("serial", "of the query"), LooseItems("parameters", TABLE, NAMES, id_size=2, length_size=1)),
+        (
+            u16("answers_serial", "serial of the query"),
+            LooseItems("parameters", TABLE, NAMES, id_size=2, length_size=1),
+        ),
         SOURCE,
     ),
     Message(
