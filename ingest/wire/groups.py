@@ -63,6 +63,8 @@ class When:
     inner: Field
     there: Callable[[Values, int, int], bool]
     says: str = ""
+    #: First and last edition that has it; others do not write it, so that two forms may share a name.
+    editions: tuple[int, int] = (0, 9_999)
 
     @property
     def name(self) -> str:
@@ -72,7 +74,7 @@ class When:
         return self.inner.read(reader, got) if self.there(got, reader.version, reader.left) else ABSENT
 
     def write(self, out: bytearray, value: Any, given: Values, version: int) -> None:
-        if value is not ABSENT:
+        if value is not ABSENT and self.editions[0] <= version <= self.editions[1]:
             self.inner.write(out, value, given, version)
 
     def describe(self) -> Rows:
@@ -84,12 +86,12 @@ class When:
 
 def since(version: int, inner: Field) -> When:
     """A field of that edition and later ones."""
-    return When(inner, lambda _got, now, _left: now >= version, f"since {version}")
+    return When(inner, lambda _got, now, _left: now >= version, f"since {version}", (version, 9_999))
 
 
 def until(version: int, inner: Field) -> When:
     """A field of that edition and earlier ones."""
-    return When(inner, lambda _got, now, _left: now <= version, f"until {version}")
+    return When(inner, lambda _got, now, _left: now <= version, f"until {version}", (0, version))
 
 
 def if_left(inner: Field) -> When:
