@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from console.alarm_operations import AlarmOperations
+from console.command_gate import CommandGate
+from console.command_operations import CommandOperations
 from console.context_operations import ContextOperations
 from console.device_operations import DEFAULT_LIST_ROWS, Caller
 from console.ebikes import is_ebike, shows_ebike
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from model.clock import Clock
     from model.desk import Desk
     from store.audit import AuditLog
+    from store.commands.store import CommandStore
     from store.desk.desk import DeskFile
     from store.log.local import LocalLog
     from store.series.embedded import EmbeddedSeries
@@ -71,11 +73,12 @@ class Track:
         return track_json(self.device, self.points)
 
 
-class Operations(ContextOperations, AlarmOperations, TripOperations):
+class Operations(ContextOperations, CommandOperations, TripOperations):
     """The operations of one open data folder; safe to call from several threads.
 
     Args:
         registry, series, audit, desk: the stores.
+        commands: what devices are told to do.
         points_log, alarms_log: the two logs.
         settings: defaults and limits.
         clock: source of time.
@@ -96,6 +99,7 @@ class Operations(ContextOperations, AlarmOperations, TripOperations):
         series: EmbeddedSeries,
         audit: AuditLog,
         desk: DeskFile,
+        commands: CommandStore,
         points_log: LocalLog,
         alarms_log: LocalLog,
         settings: Settings,
@@ -120,6 +124,8 @@ class Operations(ContextOperations, AlarmOperations, TripOperations):
         self._chain = audit
         self._desk = desk
         self._signals = desk
+        self._commands = commands
+        self._gate = CommandGate(settings=settings, registry=registry, desk=desk, series=series, clock=clock)
         self._on_fact = on_fact
         self._on_fence_change = on_fence_change
         self._points_log = points_log

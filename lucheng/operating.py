@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from console.operations import Operations
 from devices.directory import Directory
-from lucheng.rooms import DESK_FILE, REGISTRY_FILE, SECRET_KEY_FILE, Rooms
+from lucheng.rooms import COMMANDS_FILE, DESK_FILE, REGISTRY_FILE, SECRET_KEY_FILE, Rooms
 
 
 def operations_of(
@@ -36,12 +37,13 @@ def operations_of(
         series=rooms.series,
         audit=rooms.audit,
         desk=rooms.desk,
+        commands=rooms.commands,
         points_log=rooms.points_log,
         alarms_log=rooms.alarms_log,
         settings=rooms.settings,
         clock=rooms.clock,
         key_file=rooms.data_dir / SECRET_KEY_FILE,
-        plain_files=(rooms.data_dir / REGISTRY_FILE, rooms.data_dir / DESK_FILE),
+        plain_files=_plain_files(rooms),
         on_registry_change=on_registry_change,
         ingest=ingest,
         live=live,
@@ -49,3 +51,9 @@ def operations_of(
         on_fact=on_fact,
         on_fence_change=on_fence_change,
     )
+
+
+def _plain_files(rooms: Rooms) -> list[Path]:
+    """SQLite files without a check of their own; one that a newer lucheng has not made yet is not missing."""
+    commands = rooms.data_dir / COMMANDS_FILE
+    return [rooms.data_dir / REGISTRY_FILE, rooms.data_dir / DESK_FILE] + [commands] * commands.exists()

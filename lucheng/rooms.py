@@ -19,6 +19,7 @@ from lucheng.limits import desk_limits
 from model.clock import Clock, SystemClock
 from model.errors import StoreError
 from store.audit import AuditLog
+from store.commands.store import CommandStore
 from store.desk.desk import DeskFile
 from store.lock import WriterLock
 from store.log.local import LocalLog
@@ -35,6 +36,7 @@ POINTS_LOG_FILE = "points.log.db"
 ALARMS_LOG_FILE = "alarms.log.db"
 SERIES_FILE = "series.db"
 DESK_FILE = "desk.db"
+COMMANDS_FILE = "commands.db"
 AUDIT_FILE = "audit.db"
 SOCKET_FILE = "api.sock"
 SECRET_KEY_FILE = "keys/secret.key"  # noqa: S105 (a file name)
@@ -110,6 +112,13 @@ class Rooms:
             limits=desk_limits(settings),
         )
         self._stack.callback(self.desk.close)
+        self.commands = CommandStore(
+            folder / COMMANDS_FILE,
+            clock=clock,
+            read_only=read_only,
+            max_queued_per_device=settings.commands.max_queued_per_device,
+        )
+        self._stack.callback(self.commands.close)
         #: The desk is the store of its signals, too.
         self.signals = self.desk
         self.series = EmbeddedSeries(

@@ -7,12 +7,12 @@ on scene or off duty; a case's steps only go forward. It stores nothing: `store.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from model.alarm import Alarm, Outcome
+from model.alarm import Alarm, Outcome, Work
 from model.codes import Word
 from model.grant import Grant
 from model.signal import Clear, Signal
@@ -257,12 +257,23 @@ class Desk(Protocol):
         """Ids of alarms that begin with `prefix`, the newest first; an id says nothing about anybody: not audited."""
         ...
 
+    def works(self, alarm_ids: Sequence[str]) -> dict[str, Work]:
+        """How far people are with these alarms; ids that are unknown are absent. It tells nothing of anybody: not audited."""
+        ...
+
     def last_event(self) -> int:
         """Number of the newest event, 0 before the first."""
         ...
 
     def events(self, after: int, *, limit: int) -> list[Event]:
         """Events with a greater number, in order; for a feed whose reader was audited when it began."""
+        ...
+
+    def tell_events(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Call `told` after every new event, on the thread that made it: it must be quick and not raise.
+
+        What it returns ends that.
+        """
         ...
 
     def wait_events(self, after: int, timeout_s: float) -> bool:

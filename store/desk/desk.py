@@ -9,12 +9,12 @@ caller before, what the system did is copied to the audit by `audit_system_event
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from model import alarm as transitions
-from model.alarm import Outcome
+from model.alarm import Outcome, Work
 from model.clock import Clock
 from model.desk import AlarmFilter, Answer, Case, CaseState, DeskAlarm, DeskStats, Event, Unit, UnitState
 from model.grant import Grant
@@ -244,6 +244,10 @@ class DeskFile(Signals):
         """Ids of alarms that begin with `prefix`, the newest first."""
         return reading.ids_like(self._book, prefix, limit)
 
+    def works(self, alarm_ids: Sequence[str]) -> dict[str, Work]:
+        """How far people are with these alarms; ids that are unknown are absent."""
+        return reading.works(self._book, alarm_ids)
+
     def _covered(self, grant: Grant, alarm_id: str, action: str, detail: dict[str, Any]) -> reading.Kept:
         self._check_audit()
         kept = reading.alarm(self._book, alarm_id)
@@ -265,6 +269,10 @@ class DeskFile(Signals):
             if found is not None:
                 return found
         return reading.events(self._book, after, limit)
+
+    def tell_events(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Call `told` after every new event, on the thread that made it; what it returns ends that."""
+        return self._book.feed.tell(told)
 
     def wait_events(self, after: int, timeout_s: float) -> bool:
         """Sleep until there is a later event; False when the time is over."""

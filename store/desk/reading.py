@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from model.alarm import Work
 from model.desk import AlarmFilter, Answer, DeskAlarm, Event
 from model.signal import Signal
 from store.desk import rows
@@ -12,7 +13,19 @@ from store.desk.ladder import Kept
 from store.desk.limits import DEFAULT_MAX_HISTORY
 from store.desk.page import no_such_alarm
 
-__all__ = ["Kept", "alarm", "alarms", "answers", "events", "history", "ids_like", "last_event", "signals_of", "unshown"]
+__all__ = [
+    "Kept",
+    "alarm",
+    "alarms",
+    "answers",
+    "events",
+    "history",
+    "ids_like",
+    "last_event",
+    "signals_of",
+    "unshown",
+    "works",
+]
 
 _SELECT_EVENT = "SELECT number, time_ms, action, who, detail, alarm, after FROM events"
 _SIGNALS = (
@@ -75,6 +88,13 @@ def ids_like(book: Book, prefix: str, limit: int) -> list[str]:
     plain = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     sql = "SELECT id FROM alarms WHERE id LIKE ? ESCAPE '\\' ORDER BY number DESC LIMIT ?"
     return [row[0] for row in book.rows(sql, (plain + "%", limit))]
+
+
+def works(book: Book, alarm_ids: Sequence[str]) -> dict[str, Work]:
+    """How far people are with these alarms."""
+    marks = ", ".join("?" * len(alarm_ids))
+    sql = f"SELECT id, work FROM alarms WHERE id IN ({marks})"  # noqa: S608 (constants)
+    return {row[0]: Work(row[1]) for row in book.rows(sql, tuple(alarm_ids))}
 
 
 def events(book: Book, after: int, limit: int) -> list[Event]:

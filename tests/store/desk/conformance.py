@@ -583,6 +583,12 @@ class DeskConformance:
             with pytest.raises(Refused):
                 read()
 
+    def test_how_far_people_are(self, house: House) -> None:
+        first, second = (house.desk.take([press(n, device=f"button/{n}")])[-1].alarm.alarm for n in (1, 2))
+        house.desk.acknowledge(first.id, first.version, "li")
+        assert house.desk.works([first.id, second.id, "A0"]) == {first.id: Work.ACKNOWLEDGED, second.id: Work.NEW}
+        assert house.desk.works([]) == {}
+
     def test_events_come_in_order_from_memory_and_from_the_file(self, house: House) -> None:
         for number in range(1, 8):
             house.desk.take([press(number, device=f"button/{number}")])
