@@ -1,7 +1,7 @@
 """The live feed of alarm events: every event to every reader, in order, resumable by number.
 
-One thread sleeps on the desk's condition, reads what is new once, writes it as JSON once and wakes the readers; each reader is
-a task of the server's loop with its own place in the row of events. Invariants: a reader gets every event after the number it
+The desk wakes the readers after each event; each reader is a task of the server's loop with its own place in the row of
+events, and the first that looks writes what is new as JSON, once for all. Invariants: a reader gets every event after the number it
 named, each once and in order, whether it is in memory still or has to be read from the desk again; a reader that is slow
 waits alone: nothing is kept for it but its place; one that takes nothing for `stall_s` is closed and told the number to
 resume with. Nothing is polled. It decides nothing about who may see what: the rows come made, and the audit is the caller's.
@@ -30,8 +30,6 @@ DEFAULT_HEARTBEAT_S = 5.0
 #: Events kept in memory as text, and given out in one piece.
 DEFAULT_KEPT_EVENTS = 4_096
 DEFAULT_PAGE_EVENTS = 256
-#: How long the feed's thread sleeps before it looks whether it is to end, seconds.
-_WAKE_S = 0.5
 #: Key of a connection's protocol in the state of its requests; `console.server` puts it there.
 PEER_KEY = "peer"
 MEDIA_TYPE = "application/x-ndjson"
@@ -43,7 +41,7 @@ class Feed:
     """The events of a desk for many readers; any thread may call `open` and `close`.
 
     Args:
-        desk: whose events; its `wait_events` is what wakes the feed.
+        desk: whose events; its `tell_events` is what wakes the readers.
         row: an event as a JSON-ready row.
         max_watchers: readers at a time.
         stall_s: how long a reader may take nothing while something waits for it.
@@ -74,7 +72,7 @@ class Feed:
         self._floor = 0
         self._newest = 0
         self._readers: set[Reader] = set()
-        self._thread: threading.Thread | None = None
+        self._end_telling: Callable[[], None] | None = None
         self._ending = threading.Event()
 
     def open(self, after: int | None, loop: asyncio.AbstractEventLoop) -> Reader:
@@ -89,10 +87,9 @@ class Feed:
                 raise TryAgain(
                     f"{self._max_watchers} read the alarms already.", mend="Close one, or raise api.max_watchers."
                 )
-            if self._thread is None:
+            if self._end_telling is None:
                 self._floor = self._newest = self._desk.last_event()
-                self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
-                self._thread.start()
+                self._end_telling = self._desk.tell_events(self._wake)
             reader = Reader(self, self._desk.last_event() if after is None else max(after, 0), loop)
             self._readers.add(reader)
             return reader
@@ -110,6 +107,7 @@ class Feed:
     def lines(self, after: int) -> tuple[list[bytes], int] | None:
         """Lines kept of the events after `after`, a page at most, and the number of the last; None when not all are kept."""
         with self._lock:
+            self._take()
             if after < self._floor:
                 return None
             start = bisect_right(self._numbers, after)
@@ -125,11 +123,10 @@ class Feed:
         """End the thread and every reader; twice is once."""
         self._ending.set()
         with self._lock:
-            thread, self._thread = self._thread, None
-            for reader in self._readers:
-                reader.wake()
-        if thread is not None:
-            thread.join(_WAKE_S * 10)
+            end, self._end_telling = self._end_telling, None
+        if end is not None:
+            end()
+        self._wake()
 
     @property
     def ending(self) -> bool:
@@ -145,28 +142,21 @@ class Feed:
     def _line(self, event: Event) -> bytes:
         return msgspec.json.encode(self._row(event)) + b"\n"
 
-    def _run(self) -> None:
-        while not self._ending.is_set():
-            try:
-                if self._desk.wait_events(self._newest, _WAKE_S):
-                    self._take()
-            except LuchengError as error:
-                _log.error("feed not read", error=str(error))
-                self._ending.wait(_WAKE_S)
+    def _wake(self) -> None:
+        """There is something new; on whichever thread made it."""
+        for reader in tuple(self._readers):
+            reader.wake()
 
     def _take(self) -> None:
-        events = self._desk.events(self._newest, limit=DEFAULT_PAGE_EVENTS)
-        lines = [self._line(event) for event in events]
-        with self._lock:
+        """Write what is new as text, once for all readers; the caller holds the lock."""
+        while events := self._desk.events(self._newest, limit=DEFAULT_PAGE_EVENTS):
+            self._lines += [self._line(event) for event in events]
             self._numbers += [event.number for event in events]
-            self._lines += lines
-            self._newest = self._numbers[-1] if self._numbers else self._newest
+            self._newest = self._numbers[-1]
             if len(self._numbers) > 2 * self._kept_events:
                 gone = len(self._numbers) - self._kept_events
                 self._floor = self._numbers[gone - 1]
                 del self._numbers[:gone], self._lines[:gone]
-            for reader in self._readers:
-                reader.wake()
 
 
 class Reader:

@@ -1,4 +1,4 @@
-"""The alarms' own way: their log to the desk's file, on a thread of its own.
+"""The alarms' own way: their log to the desk's file, on the thread that committed them; what is left, on one of its own.
 
 Invariants: it shares no lock, queue or file with points; an alarm and the position behind it are
 one commit, so that a replay keeps each once; nothing is dropped for lateness, only flagged.
@@ -70,6 +70,7 @@ class AlarmPath:
                 mend="The two files are not of one time: restore both from the same back-up.",
             )
         self._untrimmed = self.position - log.consumed(CONSUMER)
+        self._running = threading.Lock()
         self._thread = threading.Thread(target=self._loop, name="alarms", daemon=True)
 
     def start(self) -> None:
@@ -85,13 +86,27 @@ class AlarmPath:
         try:
             while True:
                 stopping = self._stop.is_set()  # asked before reading: what came until then is worked off
-                if not self.run_once():
+                with self._running:
+                    ran = self.run_once()
+                if not ran:
                     if stopping:
                         return
                     self._committer.wait_beyond(self.position, _IDLE_WAIT_S)
         except BaseException as error:
             _log.error("alarm path stopped", error=str(error), exc_info=not isinstance(error, LuchengError))
             self._on_fatal(error)
+
+    def now(self) -> None:
+        """Work off what was committed just now, on the thread that committed it, unless this one is at it already."""
+        if not self._running.acquire(blocking=False):
+            return
+        try:
+            self.run_once()
+        except BaseException as error:
+            _log.error("alarm path stopped", error=str(error))
+            self._on_fatal(error)
+        finally:
+            self._running.release()
 
     def run_once(self) -> bool:
         """Keep what the log holds beyond the position; False when it holds nothing."""

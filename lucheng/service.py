@@ -135,6 +135,8 @@ class Service:
             on_fatal=self.fail,
             max_rows=log.alarm_max_rows,
             max_delay_ms=log.alarm_max_delay_ms,
+            by_caller=True,
+            after_commit=self._alarms_now,
             name="alarms-log",
         )
 
@@ -270,6 +272,12 @@ class Service:
         server = ApiServer(app, self.rooms.socket_path, max_connections=api.max_connections)
         server.start()
         self._stack.callback(server.stop)
+
+    def _alarms_now(self) -> None:
+        """What was committed just now goes on to the desk on the thread that committed it."""
+        path: AlarmPath | None = getattr(self, "alarm_path", None)
+        if path is not None:
+            path.now()
 
     def _store_keeps_up(self) -> bool:
         """Whether the log may grow: when the store is too far behind, nothing more is acknowledged, so reading stops."""

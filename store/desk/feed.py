@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from model.desk import Event
@@ -23,6 +23,18 @@ class EventRing:
         self._events: deque[Event] = deque(maxlen=max(size, 1))
         #: Number of the newest event, also of one that was posted before this process began.
         self.last = 0
+        self._told: tuple[Callable[[], None], ...] = ()
+
+    def tell(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Call `told` after every post, on the thread that posted: it must be quick and not raise. What it returns ends that."""
+        with self._condition:
+            self._told = (*self._told, told)
+
+        def end() -> None:
+            with self._condition:
+                self._told = tuple(one for one in self._told if one is not told)
+
+        return end
 
     def post(self, events: Sequence[Event]) -> None:
         """Events that were committed just now."""
@@ -32,6 +44,9 @@ class EventRing:
             self._events.extend(events)
             self.last = events[-1].number
             self._condition.notify_all()
+            told = self._told
+        for one in told:
+            one()
 
     def after(self, number: int, limit: int) -> list[Event] | None:
         """Events with a greater number, in order; None where the ring does not reach back to them."""

@@ -598,6 +598,17 @@ class DeskConformance:
         assert house.desk.wait_events(6, 5.0)
         assert not house.desk.wait_events(7, 0.01)
 
+    def test_who_asked_is_told_of_every_change_until_it_ends(self, house: House) -> None:
+        told: list[int] = []
+        end = house.desk.tell_events(lambda: told.append(house.desk.last_event()))
+        house.desk.take([press(1)])
+        (one,) = house.all()
+        house.desk.acknowledge(one.alarm.id, one.alarm.version, "li")
+        assert told == [1, 2]
+        end()
+        house.desk.take([press(2, device="button/2")])
+        assert told == [1, 2]
+
     def test_stats(self, house: House) -> None:
         house.desk.take([press(n, device=f"button/{n}") for n in range(11)] + [press(90, kind="offline", device="t/1")])
         one = house.all(devices=("button/3",))[0].alarm

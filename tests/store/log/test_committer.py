@@ -313,15 +313,71 @@ def test_nothing_to_commit_is_a_mistake(log: GatedLog) -> None:
     assert committer.close()
 
 
-def test_many_producers(log: GatedLog) -> None:
+def test_the_caller_commits_what_is_urgent_when_nobody_writes(log: GatedLog) -> None:
+    told: list[tuple[str, int]] = []
+    after: list[str] = []
     committer = Committer(
-        log, clock=SystemClock(), on_fatal=unexpected, max_delay_ms=1, max_rows=40, max_queued_rows=60
+        log,
+        clock=FakeClock(),
+        on_fatal=unexpected,
+        max_delay_ms=1_000_000,
+        by_caller=True,
+        after_commit=lambda: after.append(threading.current_thread().name),
+    )
+    here = threading.current_thread().name
+    committer.submit([new_record(1)], lambda position: told.append(("waits", position)))
+    assert told == []
+    committer.submit([new_record(2)], lambda position: told.append((here, position)), urgent=True)
+    assert told == [("waits", 1), (here, 2)], "all of it, before submit returned"
+    assert after == [here]
+    assert committer.close()
+
+
+def test_the_caller_does_not_wait_for_who_writes(log: GatedLog) -> None:
+    acknowledged = Acknowledged()
+    committer = Committer(log, clock=SystemClock(), on_fatal=unexpected, max_delay_ms=0, by_caller=True)
+    log.gate.clear()
+    first = threading.Thread(target=lambda: committer.submit([new_record(1)], acknowledged.by("a"), urgent=True))
+    first.start()
+    log.at_gate.get(timeout=PATIENCE_S)
+    committer.submit([new_record(2)], acknowledged.by("b"), urgent=True)
+    assert acknowledged.empty()
+    log.gate.set()
+    assert acknowledged.wait(2) == [("a", 1), ("b", 2)]
+    first.join(PATIENCE_S)
+    assert committer.close()
+
+
+def test_a_commit_of_the_callers_that_fails_is_told_once(log: GatedLog) -> None:
+    acknowledged = Acknowledged()
+    fatal: Queue[StoreError] = Queue()
+    committer = Committer(log, clock=SystemClock(), on_fatal=fatal.put, max_delay_ms=0, by_caller=True)
+    log.close()
+    committer.submit([new_record(1)], acknowledged.by("a"), urgent=True)
+    assert "closed" in str(fatal.get_nowait())
+    with pytest.raises(StoreError, match="closed"):
+        committer.submit([new_record(2)], acknowledged.by("b"), urgent=True)
+    assert not committer.close()
+    assert acknowledged.empty()
+    assert fatal.empty()
+
+
+@pytest.mark.parametrize("by_caller", [False, True])
+def test_many_producers(log: GatedLog, *, by_caller: bool) -> None:
+    committer = Committer(
+        log,
+        clock=SystemClock(),
+        on_fatal=unexpected,
+        max_delay_ms=1,
+        max_rows=40,
+        max_queued_rows=60,
+        by_caller=by_caller,
     )
     positions: dict[int, int] = {}
 
     def produce(first: int) -> None:
         for number in range(first, first + 100):
-            committer.submit([new_record(number)], partial(positions.__setitem__, number))
+            committer.submit([new_record(number)], partial(positions.__setitem__, number), urgent=number % 7 == 0)
 
     producers = [threading.Thread(target=produce, args=(1_000 * n,)) for n in range(4)]
     for producer in producers:
