@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from model.alarm import SYSTEM
 from model.errors import UsageError
 from model.grant import Purpose
 
@@ -24,6 +25,11 @@ DAY_MS = 86_400_000
 #: `devices.unknown` is `LUCHENG_DEVICES__UNKNOWN` in the environment.
 ENV_PREFIX = "LUCHENG_"
 ENV_DELIMITER = "__"
+
+#: What a terminal can dial (JT/T 808: STRING[20]).
+MAX_PHONE_CHARS = 20
+#: Of an operating-system user.
+MAX_USER_CHARS = 64
 
 #: What each URL scheme means: (default port, TLS).
 BROKER_SCHEMES = {"mqtt": (1883, False), "mqtts": (8883, True)}
@@ -86,6 +92,20 @@ def _no_wildcards(text: str) -> str:
     return text
 
 
+def _phone_number(text: str) -> str:
+    if text and not (len(text) <= MAX_PHONE_CHARS and set(text) <= set("0123456789+-") and any(map(str.isdigit, text))):
+        raise ValueError(f"has to be a telephone number: digits, + and -, at most {MAX_PHONE_CHARS} characters")
+    return text
+
+
+def _user_name(text: str) -> str:
+    if not 0 < len(text) <= MAX_USER_CHARS or not text.isprintable() or text != text.strip():
+        raise ValueError(f"has to name operating-system users, 1 to {MAX_USER_CHARS} characters each")
+    if text == SYSTEM:
+        raise ValueError(f"has to name people; {SYSTEM!r} is the desk itself")
+    return text
+
+
 def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
@@ -100,6 +120,8 @@ PurposeText = Annotated[str, AfterValidator(_known_purpose)]
 BrokerUrl = Annotated[str, AfterValidator(_broker_url)]
 IpAddress = Annotated[str, AfterValidator(_ip_address)]
 ClientId = Annotated[str, AfterValidator(_no_wildcards)]
+PhoneNumber = Annotated[str, AfterValidator(_phone_number)]
+UserName = Annotated[str, AfterValidator(_user_name)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_path_of_text)]
 OptionalText = Annotated[str | None, BeforeValidator(_empty_is_none)]
 OptionalUrl = Annotated[BrokerUrl | None, BeforeValidator(_empty_is_none)]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from config.base import Section, setting
+from config.base import PhoneNumber, Section, setting
 from model.codes import ALARM_BY_NAME
 
 _DAY_S = 86_400
@@ -97,7 +97,7 @@ class Desk(Section):
     feed_events: int = setting(
         4_096, "newest events of alarms served from memory", "内存中保留的最新警情事件数", ge=16, le=1_000_000
     )
-    phone_number: str = setting(
+    phone_number: PhoneNumber = setting(
         "",
         "number that a taxi's terminal dials for a call or a listen-in; empty: neither can be had",
         "通话与监听时终端回拨的号码；留空则不可用",

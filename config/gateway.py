@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
-from config.base import GIB, KIB, MIB, IpAddress, Section, setting
+from config.base import GIB, KIB, MIB, IpAddress, Section, UserName, setting
 from model.role import Role
 
 _DAY_S = 86_400
+#: People with a role of their own.
+MAX_USERS = 10_000
 
 
 def _known_role(text: str) -> str:
@@ -137,7 +139,7 @@ class Evidence(Section):
 class Operators(Section):
     """Who may command, until there are accounts · 操作员角色（账号启用前）"""
 
-    users: dict[str, RoleName] = setting(
+    users: Annotated[dict[UserName, RoleName], Field(max_length=MAX_USERS)] = setting(
         {},
         'operating-system user to role, e.g. { alice = "supervisor" }: ' + ", ".join(Role),
         '操作系统用户与角色，如 { alice = "supervisor" }',
