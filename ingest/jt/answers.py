@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ingest.jt.bcd import IntArray
 from ingest.jt.columns import BytesArray, FrameColumns, windows
+from ingest.jt.positions import spread
 
 GENERAL_REPLY = 0x8001
 _BODY_BYTES = 5
@@ -38,8 +39,7 @@ def answers(
         narrow: the frames are of 905, whose header has no 2019 form whatever its length says.
     """
     rows = np.asarray(rows, np.int64)
-    result = np.broadcast_to(np.asarray(result, np.uint8), (len(rows),))
-    serial = np.broadcast_to(np.asarray(serial).astype(np.int64), (len(rows),))
+    result, serial = spread(result, len(rows), np.uint8), spread(serial, len(rows), np.int64)
     wide = np.zeros(len(rows), np.bool_) if narrow else frames.version[rows] == 2019
     if not wide.any():
         return _answers(frames, rows, result, serial, wide=False)
@@ -47,7 +47,7 @@ def answers(
         return _answers(frames, rows, result, serial, wide=True)
     made: list[bytes] = [b""] * len(rows)
     for form in (False, True):
-        which = np.flatnonzero(wide == form)
+        which = (wide == form).nonzero()[0]
         for index, answer in zip(
             which.tolist(), _answers(frames, rows[which], result[which], serial[which], wide=form), strict=True
         ):

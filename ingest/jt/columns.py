@@ -105,13 +105,13 @@ def cut(pieces: Sequence[bytes]) -> tuple[FrameColumns, list[bytes], list[tuple[
     raw = np.frombuffer(joined, np.uint8)
     sizes = np.fromiter(map(len, pieces), np.int64, len(pieces))
     ends = np.cumsum(sizes)
-    marks = np.flatnonzero(raw == _MARK)
+    marks = (raw == _MARK).nonzero()[0]
     upto = np.searchsorted(marks, ends)
     per_piece = upto.copy()
     per_piece[1:] -= upto[:-1]
     leftovers, junk = _rest(joined, marks, ends, sizes, upto, per_piece)
     piece = np.repeat(np.arange(len(pieces), dtype=np.int32), per_piece)
-    opening = np.flatnonzero((marks[1:] - marks[:-1] > 1) & (piece[1:] == piece[:-1]))
+    opening = ((marks[1:] - marks[:-1] > 1) & (piece[1:] == piece[:-1])).nonzero()[0]
     raw_start, closing = marks[opening], marks[opening + 1]
     data, start, end, escape_ok = _unescaped(joined, raw, raw_start, closing)
     frames = _frames(data, start, end - start - 1)
@@ -178,9 +178,9 @@ def _rest(
     last = np.where(per_piece > 0, known[upto - 1], ends)
     first = np.where(per_piece > 0, known[upto - per_piece], ends)
     leftovers = [MARK] * len(ends)
-    for index in np.flatnonzero(last != ends - 1).tolist():
+    for index in (last != ends - 1).nonzero()[0].tolist():
         leftovers[index] = joined[last[index] : ends[index]]
-    junk = [(index, joined[begins[index] : first[index]]) for index in np.flatnonzero(first > begins).tolist()]
+    junk = [(index, joined[begins[index] : first[index]]) for index in (first > begins).nonzero()[0].tolist()]
     return leftovers, junk
 
 
@@ -191,7 +191,7 @@ def _unescaped(
     good = np.ones(len(opening), np.bool_)
     if b"\x7d" not in joined:
         return raw, opening + 1, closing, good
-    escapes = np.flatnonzero(raw == _ESCAPE)
+    escapes = (raw == _ESCAPE).nonzero()[0]
     following = raw[escapes + 1]
     whole = (following == 1) | (following == 2)
     if not whole.all():
@@ -226,7 +226,7 @@ def _frames(data: BytesArray, start: IntArray, size: IntArray) -> FrameColumns:
     parted = props & _PARTED_BIT != 0
     header = HEADER_BYTES + HEADER_2019_MORE * is_2019 + PARTED_MORE * parted
     if is_2019.any():
-        rows = np.flatnonzero(is_2019)
+        rows = is_2019.nonzero()[0]
         wide = np.ascontiguousarray(np.ascontiguousarray(head[rows, 5:17]).view(">u2").T, dtype=np.int64)
         number[rows], serial[rows] = long_number(wide[:5]), wide[5]
     if count and size.min() < HEADER_BYTES:

@@ -91,7 +91,7 @@ def read_items(
     for place, number in enumerate(table.numbers):
         if number.item not in here:
             continue
-        mine = np.flatnonzero((items.kind == number.item) & (items.size == number.size))
+        mine = ((items.kind == number.item) & (items.size == number.size)).nonzero()[0]
         if not len(mine):
             continue
         odd[mine] = False
@@ -101,7 +101,7 @@ def read_items(
         values.of[number.name] = (rows, read)
         if not number.column:
             values.json.append((place, rows, read))
-    values.odd = np.flatnonzero(odd)
+    values.odd = odd.nonzero()[0]
     return values
 
 
@@ -166,7 +166,7 @@ def _numbers(rows: int, table: Table, values: Values) -> dict[int, bytes]:
     for kind in kinds:
         if not kind:
             continue
-        mine = np.flatnonzero(shape == kind)
+        mine = (shape == kind).nonzero()[0]
         places = [place for place in columns if kind >> place & 1]
         parts: list[IntArray] = []
         for place in places:

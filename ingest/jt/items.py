@@ -51,7 +51,7 @@ def walk(data: BytesArray, at: IntArray, end: IntArray, *, most: int, wide: bool
     """
     steps: list[tuple[IntArray, IntArray, IntArray, IntArray]] = []
     stuck: list[tuple[IntArray, IntArray]] = []
-    rows = np.flatnonzero(at < end)
+    rows = (at < end).nonzero()[0]
     at, end = at[rows], end[rows]
     count = 0
     while len(rows) > _FEW and count < most:

@@ -7,9 +7,10 @@ lengths of frames are the caller's business.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from ingest.jt.bcd import IntArray, times_ms
 from ingest.jt.columns import BytesArray, FrameColumns, windows
 from ingest.jt.extras import Values
-from ingest.jt808.alarms import area_kind, kind_bit
+from ingest.jt808.alarms import AlarmBit, area_kind, kind_bit
 from model.batch import PointBatch
 
 #: Position in a batch of a position that came alone.
@@ -27,6 +28,7 @@ _CROSSING, _CROSSING_BYTES, _OUT, _AREA_BIT = 0x12, 6, 1, 1 << 20
 _ENTERED, _LEFT = (np.uint64(kind_bit(area_kind(way))) for way in (0, _OUT))
 #: Different alarm words whose names are remembered.
 _WORDS = 4_096
+_NO_ROWS, _NO_FRAMES = PointBatch.empty(), np.zeros(0, np.int64)
 
 
 @dataclass(slots=True)
@@ -74,13 +76,28 @@ class Bodies:
         return Bodies(self.data, start, end, frame, place, self.slot[which], self.buffered[which])
 
 
+def nothing() -> Positions:
+    """No position, to be filled."""
+    return Positions(_NO_ROWS, _NO_FRAMES)
+
+
+def spread(values: npt.ArrayLike, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """One value for each of `count`, or as many as there are already. ValueError for another number of them."""
+    array = np.asarray(values, dtype)
+    if array.ndim == 0:
+        return np.full(count, array)
+    if array.shape != (count,):
+        raise ValueError(f"{array.shape} values for {count} frames")
+    return array
+
+
 def whole(bodies: Bodies, size: int, found: Positions) -> Bodies:
     """Those with at least `size` bytes; the others go to `found.bad`."""
     bytes_ = bodies.end - bodies.start
     enough = bytes_ >= size
     if enough.all():
         return bodies
-    for index in np.flatnonzero(~enough).tolist():
+    for index in (~enough).nonzero()[0].tolist():
         what = f"a position needs {size} bytes and has {max(int(bytes_[index]), 0)}"
         found.bad.append((int(bodies.frame[index]), told(int(bodies.place[index]), what)))
         found.bad_alarm_bits.append(0)
@@ -105,7 +122,7 @@ def clocked(
     time_ms, good = times_ms(pairs[0], pairs[1], pairs[2])
     if good.all():
         return time_ms, None
-    for index in np.flatnonzero(~good).tolist():
+    for index in (~good).nonzero()[0].tolist():
         digits = time[index].astype(">u2").tobytes().hex()
         what = f"time {digits} is none"
         found.bad.append((int(bodies.frame[index]), told(int(bodies.place[index]), what)))
@@ -113,11 +130,17 @@ def clocked(
     return time_ms, good
 
 
-def alarm_words(
-    words: npt.NDArray[np.uint32], key: bytes, names: Callable[[int], tuple[str, ...]]
-) -> list[tuple[int, bytes]]:
+def names_of(table: Iterable[AlarmBit]) -> tuple[str, ...]:
+    """The names of all 32 bits of an alarm word; `bit_n` where a table has none."""
+    names = [f"bit_{bit}" for bit in range(32)]
+    for one in table:
+        names[one.bit] = one.name
+    return tuple(names)
+
+
+def alarm_words(words: npt.NDArray[np.uint32], key: bytes, names: tuple[str, ...]) -> list[tuple[int, bytes]]:
     """Rows whose alarm word is not 0, with the names of its bits as `"key":[…]`."""
-    rows = np.flatnonzero(words)
+    rows = words.nonzero()[0]
     return [
         (row, b'"%b":%b' % (key, _names_json(word, names)))
         for row, word in zip(rows.tolist(), words[rows].tolist(), strict=True)
@@ -125,8 +148,8 @@ def alarm_words(
 
 
 @lru_cache(_WORDS)
-def _names_json(word: int, names: Callable[[int], tuple[str, ...]]) -> bytes:
-    return ('["' + '","'.join(names(word)) + '"]').encode()
+def _names_json(word: int, names: tuple[str, ...]) -> bytes:
+    return ('["' + '","'.join(name for bit, name in enumerate(names) if word >> bit & 1) + '"]').encode()
 
 
 def turned_out(data: BytesArray, words: npt.NDArray[np.uint32], bits: npt.NDArray[np.uint64], values: Values) -> None:
@@ -134,7 +157,7 @@ def turned_out(data: BytesArray, words: npt.NDArray[np.uint32], bits: npt.NDArra
     if not (words & _AREA_BIT).any():
         return
     items = values.items
-    crossing = np.flatnonzero((items.kind == _CROSSING) & (items.size == _CROSSING_BYTES))
+    crossing = ((items.kind == _CROSSING) & (items.size == _CROSSING_BYTES)).nonzero()[0]
     out = items.row[crossing[data[items.at[crossing] + _CROSSING_BYTES - 1] == _OUT]]
     out = out[words[out] & _AREA_BIT != 0]
     bits[out] = bits[out] & ~_ENTERED | _LEFT
@@ -158,6 +181,6 @@ def bodies_of(
         end,
         frame,
         np.full(count, ALONE, np.int64),
-        np.broadcast_to(np.asarray(slots, np.int32), (count,)),
-        np.broadcast_to(np.asarray(buffered, np.bool_), (count,)),
+        spread(slots, count, np.int32),
+        spread(buffered, count, np.bool_),
     )

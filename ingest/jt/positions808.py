@@ -16,8 +16,20 @@ import numpy.typing as npt
 from ingest.jt.columns import FrameColumns
 from ingest.jt.extras import DEFAULT_EXTRA_BYTES, DEFAULT_MOST_ITEMS, Number, Table, Values, read_items, write_extras
 from ingest.jt.items import HEAD_BYTES, walk
-from ingest.jt.positions import Bodies, Positions, alarm_words, bodies_of, clocked, fixed_part, turned_out, whole
-from ingest.jt808.alarms import ALARM_NAMES, to_kind_bits, video_kind_bits
+from ingest.jt.positions import (
+    Bodies,
+    Positions,
+    alarm_words,
+    bodies_of,
+    clocked,
+    fixed_part,
+    names_of,
+    nothing,
+    spread,
+    turned_out,
+    whole,
+)
+from ingest.jt808.alarms import ALARMS, to_kind_bits, video_kind_bits
 from model.batch import NAN, PointBatch
 from model.codes import Flag
 
@@ -77,6 +89,7 @@ def _flag_table() -> npt.NDArray[np.uint16]:
 
 
 _FLAGS = _flag_table()
+_NAMES = names_of(ALARMS)
 
 
 def positions808(
@@ -103,7 +116,7 @@ def positions808(
     at = np.asarray(rows, np.int64)
     start = frames.body_start[at]
     bodies = bodies_of(frames, at, slots, start + skip_bytes, start + frames.body_size[at])
-    return _decode(bodies, Positions(PointBatch.empty(), at), received_ms, extra_bytes, most_items)
+    return _decode(bodies, nothing(), received_ms, extra_bytes, most_items)
 
 
 def positions704(
@@ -121,14 +134,14 @@ def positions704(
     Rows come in the order of the frames and, within one, of its items. An item that says a wrong length is bad alone as
     long as the next one can still be found; a count that is not that of the items is told in `bad` too, and changes nothing.
     """
-    found = Positions(PointBatch.empty(), np.zeros(0, np.int64))
-    frame, slot = np.asarray(rows, np.int64), np.asarray(slots, np.int32)
-    slot = np.broadcast_to(slot, (len(frame),))
-    received = np.broadcast_to(np.asarray(received_ms, np.int64), (len(frame),))
+    found = nothing()
+    frame = np.asarray(rows, np.int64)
+    slot = spread(slots, len(frame), np.int32)
+    received = spread(received_ms, len(frame), np.int64)
     start = frames.body_start[frame]
     end = start + frames.body_size[frame]
     short = end - start < _BATCH_HEAD_BYTES
-    for index in np.flatnonzero(short).tolist():
+    for index in short.nonzero()[0].tolist():
         _tell(
             found,
             int(frame[index]),
@@ -149,7 +162,7 @@ def positions704(
         if held[index] == most_positions:
             what = f"is more than the {most_positions} that one batch may have"
         _tell(found, int(frame[index]), f"position {int(held[index]) + 1} of the batch {what}")
-    for index in np.flatnonzero((held != count) & ~short).tolist():
+    for index in ((held != count) & ~short).nonzero()[0].tolist():
         _tell(found, int(frame[index]), f"the batch says {int(count[index])} positions and holds {int(held[index])}")
     buffered = (data[start + 2] == _BLIND_ZONE)[row]
     bodies = Bodies(data, at, at + items.size[order], frame[row], place, slot[row], buffered)
@@ -165,7 +178,7 @@ def _decode(
     bodies: Bodies, found: Positions, received_ms: npt.ArrayLike, extra_bytes: int, most_items: int
 ) -> Positions:
     """The rows of all bodies, into `found`."""
-    received = np.broadcast_to(np.asarray(received_ms, np.int64), (len(bodies.start),))
+    received = spread(received_ms, len(bodies.start), np.int64)
     kept = whole(bodies, BODY_BYTES, found)
     if kept is not bodies:
         received = received[bodies.end - bodies.start >= BODY_BYTES]
@@ -187,7 +200,7 @@ def _decode(
     if (status & (_SOUTH | _WEST)).any():
         lat[status & _SOUTH != 0] *= -1.0
         lon[status & _WEST != 0] *= -1.0
-    spoken = alarm_words(words, b"alarms808", _names) if words.any() else ()
+    spoken = alarm_words(words, b"alarms808", _NAMES) if words.any() else ()
     extra = write_extras(bodies.data, count, bodies.end, ITEMS, values, spoken, extra_bytes=extra_bytes)
     batch = PointBatch(
         slot=bodies.slot,
@@ -209,10 +222,6 @@ def _decode(
     )
     found.batch, found.frame = (batch, bodies.frame) if good is None else (batch.take(good), bodies.frame[good])
     return found
-
-
-def _names(word: int) -> tuple[str, ...]:
-    return tuple(name for bit, name in ALARM_NAMES.items() if word >> bit & 1)
 
 
 def _alarm_bits(bodies: Bodies, words: npt.NDArray[np.uint32], values: Values) -> npt.NDArray[np.uint64]:

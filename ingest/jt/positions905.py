@@ -14,7 +14,19 @@ import numpy.typing as npt
 
 from ingest.jt.columns import HEADER_BYTES, FrameColumns
 from ingest.jt.extras import DEFAULT_EXTRA_BYTES, DEFAULT_MOST_ITEMS, Number, Table, read_items, write_extras
-from ingest.jt.positions import Bodies, Positions, alarm_words, bodies_of, clocked, fixed_part, turned_out, whole
+from ingest.jt.positions import (
+    Bodies,
+    Positions,
+    alarm_words,
+    bodies_of,
+    clocked,
+    fixed_part,
+    names_of,
+    nothing,
+    spread,
+    turned_out,
+    whole,
+)
 from ingest.jt905.alarms import ALARMS, SOUTH, WEST, to_kind_bits
 from model.batch import NAN, PointBatch
 from model.codes import Flag
@@ -58,6 +70,7 @@ def _flag_table() -> npt.NDArray[np.uint16]:
 
 
 _FLAGS = _flag_table()
+_NAMES = names_of(ALARMS)
 
 
 def positions905(
@@ -90,8 +103,8 @@ def positions905(
 
 def _decode(bodies: Bodies, received_ms: npt.ArrayLike, extra_bytes: int, most_items: int) -> Positions:
     """The rows of all bodies."""
-    found = Positions(PointBatch.empty(), bodies.frame)
-    received = np.broadcast_to(np.asarray(received_ms, np.int64), (len(bodies.start),))
+    found = nothing()
+    received = spread(received_ms, len(bodies.start), np.int64)
     kept = whole(bodies, BODY_BYTES, found)
     if kept is not bodies:
         received = received[bodies.end - bodies.start >= BODY_BYTES]
@@ -114,7 +127,7 @@ def _decode(bodies: Bodies, received_ms: npt.ArrayLike, extra_bytes: int, most_i
     if (status & (SOUTH | WEST)).any():
         lat[status & SOUTH != 0] *= -1.0
         lon[status & WEST != 0] *= -1.0
-    spoken = alarm_words(words, b"alarms905", _names) if words.any() else ()
+    spoken = alarm_words(words, b"alarms905", _NAMES) if words.any() else ()
     batch = PointBatch(
         slot=bodies.slot,
         time_ms=time_ms,
@@ -135,7 +148,3 @@ def _decode(bodies: Bodies, received_ms: npt.ArrayLike, extra_bytes: int, most_i
     )
     found.batch, found.frame = (batch, bodies.frame) if good is None else (batch.take(good), bodies.frame[good])
     return found
-
-
-def _names(word: int) -> tuple[str, ...]:
-    return tuple(one.name for one in ALARMS if word >> one.bit & 1)
