@@ -58,6 +58,8 @@ class AlarmOperations(CaseOperations):
     _clock: Clock
     #: (who asks, the alarm, whether its place may be given out): what it brings with it.
     _brought: Callable[[Caller, DeskAlarm, bool], dict[str, Any]]
+    #: (who asks, the grant, the alarm): its evidence.
+    _pieces: Callable[[Caller, Grant, str], list[dict[str, Any]]]
 
     # -- looking ------------------------------------------------------------------------------
 
@@ -109,7 +111,7 @@ class AlarmOperations(CaseOperations):
         ]
 
     def alarm_show(self, caller: Caller, alarm: str, purpose: str | None = None) -> dict[str, Any]:
-        """One alarm with its signals, history and clocks, and what it brings with it (`console.alarm_context`).
+        """One alarm with its signals, history and clocks, its evidence, and what it brings with it (`console.alarm_context`).
 
         `alarm` may be the unique beginning of an id.
         """
@@ -123,6 +125,7 @@ class AlarmOperations(CaseOperations):
             **alarm_row(one, self._clock.now_ms(), place=place),
             "signals_kept": [alarm_signal_row(signal, place=place) for signal in signals],
             "history": [step_row(event, place=place) for event in history],
+            "evidence": self._pieces(caller, grant, alarm_id),
             "context": self._brought(caller, one, place),
         }
 

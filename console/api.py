@@ -22,6 +22,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from console.blob import Blob
 from console.feed import DEFAULT_HEARTBEAT_S, DEFAULT_MAX_WATCHERS, DEFAULT_STALL_S, Feed, FeedResponse, Reader
 from console.metrics import CONTENT_TYPE, exposition
 from console.operations import Caller, Operations, Track
@@ -107,6 +108,8 @@ def _endpoint(operations: Operations, route: Route, role: str) -> Callable[..., 
         result = method(_caller(request, role), **arguments)
         if isinstance(result, Track):
             return StreamingResponse(result.json_pieces(), media_type="application/json")
+        if isinstance(result, Blob):
+            return Response(result.data, media_type=result.media_type, headers=_saved_as(result.name))
         return Response(msgspec.json.encode(result), media_type="application/json")
 
     async def with_body(*, request: Request, **arguments: Any) -> Response:
@@ -122,6 +125,15 @@ def _endpoint(operations: Operations, route: Route, role: str) -> Callable[..., 
     endpoint.__name__ = route.name
     made: Callable[..., Any] = endpoint
     return made
+
+
+def _saved_as(name: str) -> dict[str, str]:
+    """What keeps bytes from a device from being shown, guessed at or kept by whoever fetched them."""
+    return {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+    }
 
 
 def _watch(operations: Operations, feed: Feed, role: str) -> Callable[..., Any]:

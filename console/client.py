@@ -44,6 +44,10 @@ class Client(Protocol):
         """The operation `track` as pieces of one JSON object, made as they are read."""
         ...
 
+    def blob(self, operation: str, /, **arguments: Any) -> bytes:
+        """Run an operation whose answer is bytes (`console.blob`). Raises as `call`."""
+        ...
+
     def watch(
         self, *, after: int | None = None, purpose: str | None = None, every_line: bool = False
     ) -> Iterator[dict[str, Any]]:
@@ -67,6 +71,10 @@ class LocalClient:
 
     def track(self, **arguments: Any) -> Iterator[bytes]:
         return self._operations.track(self._caller, **arguments).json_pieces()
+
+    def blob(self, operation: str, /, **arguments: Any) -> bytes:
+        data: bytes = self.call(operation, **arguments).data
+        return data
 
     def watch(
         self, *, after: int | None = None, purpose: str | None = None, every_line: bool = False
@@ -110,6 +118,9 @@ class RemoteClient:
         pieces = self._pieces(ROUTE_BY_NAME["track"], arguments)
         first = next(pieces, b"")  # an error is raised here, before anything is printed
         return _chained(first, pieces)
+
+    def blob(self, operation: str, /, **arguments: Any) -> bytes:
+        return b"".join(self._pieces(ROUTE_BY_NAME[operation], arguments))
 
     def watch(
         self, *, after: int | None = None, purpose: str | None = None, every_line: bool = False

@@ -18,41 +18,42 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from console.audit_operations import AuditOperations
 from console.command_gate import CommandGate
 from console.command_operations import CommandOperations
 from console.context_operations import ContextOperations
 from console.device_operations import DEFAULT_LIST_ROWS, Caller
 from console.ebikes import is_ebike, shows_ebike
+from console.evidence_operations import EvidenceOperations
 from console.kept_rows import (
-    audit_row,
     check_limit,
     hidden_place,
-    problem_rows,
     quarantine_row,
     raw_text,
     signal_row,
 )
-from console.store_checks import check_file
 from console.track_rows import FIRST_MS, LAST_MS, places, track_json
 from console.trip_operations import TripOperations
 from devices.directory import KIND_CODE, KINDS, Directory
 from model.batch import PointBatch
 from model.codes import ALARM_BY_NAME, Reason
 from model.device import Kind, check_device_id
-from model.errors import AuditUnwritable, Refused, StoreError, TryAgain, UsageError
+from model.errors import Refused, TryAgain, UsageError
 from model.grant import Grant, Purpose
-from model.seams import Problem
 from store.audit import purpose_text
 
 if TYPE_CHECKING:
     from config.sections import Settings
     from devices.registry import Registry
+    from devices.terminals import Terminals
     from model.clock import Clock
     from model.desk import Desk
     from store.audit import AuditLog
     from store.commands.store import CommandStore
     from store.desk.desk import DeskFile
+    from store.evidence.folder import EvidenceFolder
     from store.log.local import LocalLog
+    from store.reports.store import ReportStore
     from store.series.embedded import EmbeddedSeries
 
 __all__ = ["Caller", "Operations", "Track"]
@@ -73,12 +74,14 @@ class Track:
         return track_json(self.device, self.points)
 
 
-class Operations(ContextOperations, CommandOperations, TripOperations):
+class Operations(ContextOperations, CommandOperations, EvidenceOperations, TripOperations, AuditOperations):
     """The operations of one open data folder; safe to call from several threads.
 
     Args:
         registry, series, audit, desk: the stores.
         commands: what devices are told to do.
+        evidence, reports: what devices sent besides points and alarms.
+        terminals: makes the terminals of the registry when they are first needed.
         points_log, alarms_log: the two logs.
         settings: defaults and limits.
         clock: source of time.
@@ -90,6 +93,7 @@ class Operations(ContextOperations, CommandOperations, TripOperations):
         directory: the service's own, to be shared; None makes one when it is first needed.
         on_fact: told what the rules have to know: `{"kind": "stolen", "slot": slot, "on": true}`.
         on_fence_change: told the new version of the set of fences after every change of it.
+        sessions: the connections of terminals now, each with `device`.
     """
 
     def __init__(
@@ -100,6 +104,9 @@ class Operations(ContextOperations, CommandOperations, TripOperations):
         audit: AuditLog,
         desk: DeskFile,
         commands: CommandStore,
+        evidence: EvidenceFolder,
+        reports: ReportStore,
+        terminals: Callable[[], Terminals],
         points_log: LocalLog,
         alarms_log: LocalLog,
         settings: Settings,
@@ -112,6 +119,7 @@ class Operations(ContextOperations, CommandOperations, TripOperations):
         directory: Directory | None = None,
         on_fact: Callable[[dict[str, Any]], None] = lambda _fact: None,
         on_fence_change: Callable[[int], None] = lambda _version: None,
+        sessions: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     ) -> None:
         super().__init__(
             registry=registry,
@@ -125,6 +133,10 @@ class Operations(ContextOperations, CommandOperations, TripOperations):
         self._desk = desk
         self._signals = desk
         self._commands = commands
+        self._evidence = evidence
+        self._reports = reports
+        self._terminals = terminals
+        self._sessions = sessions
         self._gate = CommandGate(settings=settings, registry=registry, desk=desk, series=series, clock=clock)
         self._on_fact = on_fact
         self._on_fence_change = on_fence_change
@@ -138,6 +150,7 @@ class Operations(ContextOperations, CommandOperations, TripOperations):
         self._directory_lock = threading.Lock()
         self._directory_now = self._current_directory
         self._brought = self._context_of
+        self._pieces = self._alarm_evidence
 
     @property
     def desk(self) -> Desk:
@@ -300,46 +313,7 @@ class Operations(ContextOperations, CommandOperations, TripOperations):
             rows = [hidden_place(row, index.leaf_of) if row["device"] in hidden else row for row in rows]
         return rows
 
-    # -- audit, stores, service ---------------------------------------------------------------
-
-    def audit_list(
-        self, caller: Caller, before: int | None = None, limit: int = DEFAULT_LIST_ROWS
-    ) -> list[dict[str, Any]]:
-        """Rows of the audit, the newest first; reading it is audited too."""
-        check_limit(limit)
-        self._note(caller, "read.audit")
-        return [audit_row(row) for row in self._chain.rows(after=before or 0, limit=limit, newest_first=True)]
-
-    def audit_verify(self, caller: Caller) -> dict[str, Any]:
-        """Whether the chain holds, and the first bad row. A chain too damaged to be written to is reported all the same."""
-        problems = self._audit_problems(caller, "audit.verify")
-        return {"ok": not problems, "rows": self._audit_rows(), "problems": problem_rows(problems)}
-
-    def store_check(self, caller: Caller) -> dict[str, Any]:
-        """Read every store and report what does not hold, the audit too. Changes nothing."""
-        problems = self._audit_problems(caller, "store.check")
-        for store in (self._points_log, self._alarms_log, self._series):
-            problems += store.check()
-        for path in self._plain_files:
-            problems += check_file(path)
-        return {"ok": not problems, "problems": problem_rows(problems)}
-
-    def _audit_problems(self, caller: Caller, action: str) -> list[Problem]:
-        """What does not hold of the audit; the look itself is audited where that can be done, for it gives no data out."""
-        unwritable: list[Problem] = []
-        try:
-            self._note(caller, action)
-        except AuditUnwritable as error:
-            unwritable = [Problem("audit.db", error.message, error.mend)]
-        bad = self._chain.verify()
-        return [bad] if bad is not None else unwritable
-
-    def _audit_rows(self) -> int | None:
-        """How many rows the audit has; None where that cannot be read any more."""
-        try:
-            return self._chain.last_number()
-        except StoreError:
-            return None
+    # -- service --------------------------------------------------------------------------------
 
     def about(self, caller: Caller) -> dict[str, Any]:
         """What a client has to know before it asks: the city's time zone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ def operations_of(
     directory: Directory | None = None,
     on_fact: Callable[[dict[str, Any]], None] = lambda _fact: None,
     on_fence_change: Callable[[int], None] = lambda _version: None,
+    sessions: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
 ) -> Operations:
     """The operations over `rooms`.
 
@@ -31,6 +32,7 @@ def operations_of(
         directory: the service's own directory of devices.
         on_fact: tells the rules of the running service what has changed, e.g. that an e-bike was reported stolen.
         on_fence_change: tells them the new version of the fences.
+        sessions: the connections of terminals now, each with `device`.
     """
     return Operations(
         registry=rooms.registry,
@@ -38,6 +40,9 @@ def operations_of(
         audit=rooms.audit,
         desk=rooms.desk,
         commands=rooms.commands,
+        evidence=rooms.evidence,
+        reports=rooms.reports,
+        terminals=lambda: rooms.terminals,
         points_log=rooms.points_log,
         alarms_log=rooms.alarms_log,
         settings=rooms.settings,
@@ -50,6 +55,7 @@ def operations_of(
         directory=directory,
         on_fact=on_fact,
         on_fence_change=on_fence_change,
+        sessions=sessions,
     )
 
 

@@ -21,8 +21,10 @@ from model.errors import StoreError
 from store.audit import AuditLog
 from store.commands.store import CommandStore
 from store.desk.desk import DeskFile
+from store.evidence.folder import EvidenceFolder
 from store.lock import WriterLock
 from store.log.local import LocalLog
+from store.reports.store import ReportStore
 from store.series.embedded import EmbeddedSeries
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from devices.directory import Directory
     from devices.fences import Fences
     from devices.nearby import Nearby
+    from devices.terminals import Terminals
 
 REGISTRY_FILE = "registry.db"
 POINTS_LOG_FILE = "points.log.db"
@@ -37,6 +40,8 @@ ALARMS_LOG_FILE = "alarms.log.db"
 SERIES_FILE = "series.db"
 DESK_FILE = "desk.db"
 COMMANDS_FILE = "commands.db"
+REPORTS_FILE = "reports.db"
+EVIDENCE_FOLDER = "evidence"
 AUDIT_FILE = "audit.db"
 SOCKET_FILE = "api.sock"
 SECRET_KEY_FILE = "keys/secret.key"  # noqa: S105 (a file name)
@@ -119,6 +124,17 @@ class Rooms:
             max_queued_per_device=settings.commands.max_queued_per_device,
         )
         self._stack.callback(self.commands.close)
+        self.evidence = EvidenceFolder(
+            folder / EVIDENCE_FOLDER,
+            clock=clock,
+            audit=self.audit,
+            read_only=read_only,
+            max_item_bytes=settings.evidence.max_item_bytes,
+            max_total_bytes=settings.evidence.max_total_bytes,
+        )
+        self._stack.callback(self.evidence.close)
+        self.reports = ReportStore(folder / REPORTS_FILE, clock=clock, audit=self.audit, read_only=read_only)
+        self._stack.callback(self.reports.close)
         #: The desk is the store of its signals, too.
         self.signals = self.desk
         self.series = EmbeddedSeries(
@@ -136,6 +152,13 @@ class Rooms:
     def directory(self) -> Directory:
         """Who is registered, one for everything in this process."""
         return self.registry.directory()
+
+    @cached_property
+    def terminals(self) -> Terminals:
+        """Which terminal speaks for which device, one for everything in this process."""
+        from devices.terminals import Terminals  # noqa: PLC0415 needed by the gateway and a few operations alone
+
+        return Terminals(self.registry.file, self.directory, key_file=self.data_dir / SECRET_KEY_FILE)
 
     @cached_property
     def nearby(self) -> Nearby:
