@@ -38,6 +38,7 @@ _COLUMNS = (
 )
 _SIGNAL_COLUMNS = ("time", "received", "source", "late", "lat", "lon", "note")
 _STEP_COLUMNS = ("number", "time", "action", "by", "work", "version", "detail")
+_EVIDENCE_COLUMNS = ("evidence", "kind", "format", "size_bytes", "time", "event", "sha256")
 _CLOCK_COLUMNS = ("clock", "p50_s", "p90_s", "p99_s", "count")
 _DEFAULT_LIMIT = 100
 
@@ -88,7 +89,7 @@ def alarm_show(context: typer.Context, *, alarm_id: AlarmId, purpose: Purpose = 
             return
         times = Times(client)
         signals, history = found.pop("signals_kept"), found.pop("history")
-        around = found.pop("context", {})
+        around, pieces = found.pop("context", {}), found.pop("evidence", [])
         output.pairs({**table_row(found), **{key: value for key, value in found.items() if value not in (None, "")}})
         if found["place_hidden"]:
             typer.echo(text("alarm.no_place"))
@@ -98,6 +99,9 @@ def alarm_show(context: typer.Context, *, alarm_id: AlarmId, purpose: Purpose = 
         ):
             typer.echo(f"\n{text(title)}")
             output.table(columns, rows, bounded=True, made=times.localised)
+        if pieces:
+            typer.echo(f"\n{text('evidence.of_alarm')}")
+            output.table(_EVIDENCE_COLUMNS, pieces, bounded=True, made=times.localised)
         if around:
             typer.echo(f"\n{text('alarm.context')}")
             _show_around(around)

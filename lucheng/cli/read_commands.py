@@ -27,7 +27,7 @@ _TRACK_COLUMNS = ("time", "lat", "lon", "speed_kmh", "heading_deg", "occupied", 
 _WHERE_COLUMNS = ("device", "time", "lat", "lon", "speed_kmh", "heading_deg", "occupied", "battery_pct", "marks")
 _DEFAULT_LIMIT = 100
 #: Columns of tables that hold a time.
-_TIME_KEYS = frozenset({"time", "received", "changed", "since"})
+_TIME_KEYS = frozenset({"time", "received", "changed", "since", "registered"})
 
 quarantine = group("quarantine")
 signal = group("signal")

@@ -9,6 +9,7 @@ import typer
 import lucheng.cli.alarm_commands as alarms
 import lucheng.cli.device_commands as devices
 import lucheng.cli.ebike_commands as ebikes
+import lucheng.cli.evidence_commands as pieces
 import lucheng.cli.fence_commands as fences
 import lucheng.cli.keep_commands as keep
 import lucheng.cli.read_commands as read
@@ -62,6 +63,7 @@ for name, sub, panel in (
     ("alarm", alarms.alarm, "panel.alarms"),
     ("unit", units.unit, "panel.alarms"),
     ("ebike", ebikes.ebike, "panel.alarms"),
+    ("evidence", pieces.evidence, "panel.alarms"),
     ("quarantine", read.quarantine, "panel.read"),
     ("signal", read.signal, "panel.read"),
     ("device", devices.device, "panel.devices"),
