@@ -308,9 +308,19 @@ def _checked(kind: CommandKind, arg: Arg, value: Any) -> Any:
         raise UsageError(f"{what} is {value!r:.40}.", mend="Use one of " + ", ".join(arg.choices) + ".")
     if isinstance(value, int) and arg.type == "int" and not arg.least <= value <= arg.most:
         raise UsageError(f"{what} is {value}.", mend=f"Give {arg.least} to {arg.most}.")
+    if isinstance(value, str) and not value.isascii() and not _whole(value):
+        raise UsageError(f"{what} holds half a character.", mend="Write it in UTF-8.")
     if isinstance(value, str) and not arg.choices and not arg.least <= len(value) <= arg.most:
         raise UsageError(f"{what} has {len(value)} characters.", mend=f"Give {arg.least} to {arg.most}.")
     return value
+
+
+def _whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def needs_approval(kind: CommandKind, args: dict[str, Any]) -> bool:
@@ -401,7 +411,7 @@ def _bounded(reply: dict[str, Any]) -> dict[str, Any]:
         text = json.dumps(reply, ensure_ascii=False, default=str, allow_nan=False)
     except (ValueError, TypeError, RecursionError):
         return {"cut_bytes": 0}
-    plain = text.encode("utf-8", "backslashreplace")
+    plain = text.encode("utf-8", "replace")  # half a character becomes a question mark
     return json.loads(plain) if len(plain) <= DEFAULT_REPLY_BYTES else {"cut_bytes": len(plain)}
 
 

@@ -97,6 +97,7 @@ def test_defaults_are_filled_in() -> None:
         ("text", {}),
         ("text", {"text": ""}),
         ("text", {"text": "x" * 501}),
+        ("text", {"text": "刀\ud800"}),
         ("text", {"text": "x", "urgent": 1}),
         ("query", {"what": "everything"}),
         ("query", {"what": None}),
@@ -201,7 +202,7 @@ def test_what_is_over_stays_over() -> None:
 def test_whatever_a_device_answers_is_kept_as_plain_json(reply: dict[str, Any]) -> None:
     done = answer(send(given_command(), "mqtt", T0), ok=True, detail="d", reply=reply, now_ms=T0)
     assert done is not None
-    json.dumps(done.reply, allow_nan=False).encode()
+    json.dumps(done.reply, allow_nan=False, ensure_ascii=False).encode()
 
 
 def test_long_answers_are_cut_and_say_so() -> None:
