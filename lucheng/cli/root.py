@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 import lucheng.cli.alarm_commands as alarms
+import lucheng.cli.decode_command as decoding
+import lucheng.cli.command_commands as commands
 import lucheng.cli.device_commands as devices
 import lucheng.cli.ebike_commands as ebikes
 import lucheng.cli.evidence_commands as pieces
@@ -56,11 +58,13 @@ for name, function, panel in (
     ("where", read.where, "panel.read"),
     ("status", read.status, "panel.read"),
     ("doctor", service.doctor, "panel.keep"),
+    ("decode", decoding.decode, "panel.keep"),
 ):
     app.command(name, help=text(name), rich_help_panel=text(panel))(command(function))
 
 for name, sub, panel in (
     ("alarm", alarms.alarm, "panel.alarms"),
+    ("command", commands.commands, "panel.alarms"),
     ("unit", units.unit, "panel.alarms"),
     ("ebike", ebikes.ebike, "panel.alarms"),
     ("evidence", pieces.evidence, "panel.alarms"),

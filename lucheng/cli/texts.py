@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 
 from lucheng.cli.alarm_texts import ALARM_TEXTS
+from lucheng.cli.command_texts import COMMAND_TEXTS
 from lucheng.cli.fence_texts import FENCE_TEXTS
 from lucheng.cli.terminal_texts import TERMINAL_TEXTS
 from model.codes import Word
@@ -214,6 +215,15 @@ TEXTS: dict[str, Word] = {
     "doctor": Word(
         "What is missing on this machine, and the command that mends it.", "检查本机缺什么，并给出修复命令。"
     ),
+    "decode": Word(
+        "Explain frames of terminals field by field (JT/T 808, JT/T 905, GT06).",
+        "逐字段解析终端报文（JT/T 808、JT/T 905、GT06）。",
+    ),
+    "decode.what": Word(
+        "A frame in hex, a file with one frame a line, or - for standard input.",
+        "十六进制报文、每行一帧的文件，或 - 表示标准输入。",
+    ),
+    "decode.protocol": Word("auto, jt808, jt905 or gt06.", "auto、jt808、jt905 或 gt06。"),
     # frames of messages
     "error": Word("error: {message}", "错误：{message}"),
     "mend": Word("  {mend}", "  {mend}"),
@@ -245,6 +255,7 @@ TEXTS: dict[str, Word] = {
         "已发布 {devices} 台设备的 {points} 个点，用时 {seconds} 秒。",
     ),
     **ALARM_TEXTS,
+    **COMMAND_TEXTS,
     **FENCE_TEXTS,
     **TERMINAL_TEXTS,
 }
