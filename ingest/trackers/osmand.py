@@ -219,7 +219,9 @@ def _read_element(asked: Asked, raw: bytes, limits: DecodeLimits) -> Bad | None:
     alarms: tuple[str, ...] = ()
     try:
         said = _DECODE_PLACE(raw)
-        alarms = _alarms(said.pop("alarm", ""))
+        alarms = _alarms(said.get("alarm"))
+        if alarms:
+            del said["alarm"]
         point = _element_point(said, alarms)
         extra = kept_extra(said, limits.extra_bytes)
     except _Wrong as error:

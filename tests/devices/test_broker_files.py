@@ -31,7 +31,8 @@ def test_a_device_speaks_on_its_own_topics_alone(
     broker, _ = start_broker()
     desk = broker.connected(service)
     desk.subscribe("lucheng/v1/+/+/up/#")
-    desk.subscribe("owntracks/+/+")
+    for topic in ("owntracks/+/+", "owntracks/+/+/event", "teltonika/+/+/data"):
+        desk.subscribe(topic)
     device = broker.connected(one)
     foreign = (
         "lucheng/v1/taxi/2/up/point",
@@ -45,13 +46,27 @@ def test_a_device_speaks_on_its_own_topics_alone(
         "lucheng/v1/taxi//1/up/point",
         "/lucheng/v1/taxi/1/up/point",
         "owntracks/taxi/2",
-        "owntracks/taxi/1/event",
+        "owntracks/taxi/2/event",
+        "owntracks/taxi/2/cmd",
+        "owntracks/taxi/1/event/more",
+        "owntracks/taxi",
+        "teltonika/taxi/2/data",
+        "teltonika/taxi/1/commands",
+        "teltonika/taxi/2/commands",
+        "teltonika/taxi/1",
         "$SYS/broker/uptime",
     )
     for topic in foreign:
         assert device.publish(topic, "forged") == "Not authorized", topic
         assert device.publish(topic, "forged", retain=True) == "Not authorized", topic
-    for topic in ("lucheng/v1/taxi/1/up/point", "lucheng/v1/taxi/1/up/alarm", "owntracks/taxi/1"):
+    for topic in (
+        "lucheng/v1/taxi/1/up/point",
+        "lucheng/v1/taxi/1/up/alarm",
+        "lucheng/v1/taxi/1/up/reply",
+        "owntracks/taxi/1",
+        "owntracks/taxi/1/event",
+        "teltonika/taxi/1/data",
+    ):
         assert device.publish(topic, "mine") in ("Success", "No matching subscribers")
         # the broker is one thread: had a forged message come through, it would have come before this one
         assert desk.next() == (topic, "mine")
@@ -72,16 +87,27 @@ def test_a_device_hears_its_own_commands_alone(
         "+/+/#",
         "lucheng/v1/taxi/2/#",
         "lucheng/v1/+/+/down/#",
+        "owntracks/#",
+        "owntracks/+/+/cmd",
+        "teltonika/#",
         "$SYS/#",
         "$share/x/lucheng/v1/+/+/up/#",
     ):
         device.subscribe(topic)
     other.publish("lucheng/v1/taxi/2/up/point", "secret")
+    other.publish("owntracks/taxi/2", "secret")
+    other.publish("teltonika/taxi/2/data", "secret")
     other.publish("lucheng/v1/taxi/2/up/status", "kept", retain=True)
-    desk.publish("lucheng/v1/taxi/2/down/command", "not yours")
+    for foreign in ("lucheng/v1/taxi/2/down/command", "owntracks/taxi/2/cmd", "teltonika/taxi/2/commands"):
+        desk.publish(foreign, "not yours")
     device.subscribe("lucheng/v1/taxi/2/up/status")  # a retained message is asked for anew
-    desk.publish("lucheng/v1/taxi/1/down/command", "yours")
-    assert device.next() == ("lucheng/v1/taxi/1/down/command", "yours")
+    own = ("lucheng/v1/taxi/1/down/command", "owntracks/taxi/1/cmd", "teltonika/taxi/1/commands")
+    for topic in own:
+        assert desk.publish(topic, "yours") == "Success"
+    heard = [device.next()]
+    while heard[-1][0] != own[-1]:  # a topic comes once for each subscription that it matches
+        heard.append(device.next())
+    assert set(heard) == {(topic, "yours") for topic in own}
 
 
 @pytest.mark.parametrize("start_broker", [False, True], indirect=True, ids=["global", "per_listener"])

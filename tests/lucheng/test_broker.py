@@ -21,6 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
+from devices.broker_files import acl_text
+from ingest.decode.topics import ALARM_TOPICS, POINT_TOPICS
 from lucheng import broker as broker_module
 from lucheng.amqtt_rules import allowed, covers, password_fits, read_passwords, read_rules
 from lucheng.broker import EmbeddedBroker, Program, answers_mqtt, find_mosquitto
@@ -366,6 +368,40 @@ def test_a_wildcard_in_a_name_gets_nothing() -> None:
     assert not allowed(rules, "x", "c", "lucheng/v1/x/up/secret", write=False)
     assert allowed(rules, "x", "c", "lucheng/v1/y", write=False)
     assert not allowed(rules, "taxi/1", "c", "lucheng/v1/taxi/1/up/point", write=False)
+
+
+@pytest.mark.parametrize(
+    ("up", "down"),
+    [
+        ("lucheng/v1/{}/up/reply", "lucheng/v1/{}/down/command"),
+        ("owntracks/{}", "owntracks/{}/cmd"),
+        ("owntracks/{}/event", "owntracks/{}/cmd"),
+        ("teltonika/{}/data", "teltonika/{}/commands"),
+    ],
+)
+def test_the_shipped_rules_mean_the_same_here(up: str, down: str) -> None:
+    rules = read_rules(acl_text(("lucheng", "lucheng-alarms", "lucheng-desk")).splitlines())
+
+    def may(user: str, topic: str, *, write: bool) -> bool:
+        return allowed(rules, user, "client", topic, write=write)
+
+    own, own_down = up.format("taxi/1"), down.format("taxi/1")
+    assert may("taxi/1", own, write=True)
+    assert may("taxi/1", own_down, write=False)
+    assert may("lucheng", own, write=False)
+    assert may("lucheng-desk", own_down, write=True)
+    for user in ("taxi/2", "lucheng-player", "lucheng-desk"):
+        assert not may(user, own, write=False)
+    for user in ("taxi/2", "lucheng", "lucheng-alarms"):
+        assert not may(user, own_down, write=True)
+        assert not may(user, own, write=True)
+
+
+@pytest.mark.parametrize(("account", "filters"), [("lucheng", POINT_TOPICS), ("lucheng-alarms", ALARM_TOPICS)])
+def test_the_service_may_read_all_that_it_subscribes_to(account: str, filters: tuple[str, ...]) -> None:
+    rules = read_rules(acl_text((account,)).splitlines())
+    for topic in filters:
+        assert allowed(rules, account, "client", topic, write=False), topic
 
 
 def test_the_client_id_of_another_takes_nothing_from_it(tmp_path: Path, party: Callable[..., Party]) -> None:

@@ -126,6 +126,11 @@ def test_s2_a_device_cannot_speak_for_another(city: City) -> None:
         "lucheng/v1/taxi/s2-a/../s2-b/up/point",
         "lucheng/v1/taxi//s2-b/up/point",
         "lucheng/v1/taxi/s2-b/down/command",
+        topic("taxi/s2-b", "reply"),
+        "owntracks/taxi/s2-b",
+        "owntracks/taxi/s2-b/cmd",
+        "teltonika/taxi/s2-b/data",
+        "teltonika/taxi/s2-a/commands",
     ):
         for retain in (False, True):
             # mosquitto with max_queued_messages 0 also ends a connection after such a message: each has its own.
@@ -140,7 +145,8 @@ def test_s2_a_device_cannot_speak_for_another(city: City) -> None:
 
 def test_s2_a_device_hears_nobody_else(city: City) -> None:
     ear, voice = city.enter(city.add("taxi/s2-ear")), city.enter(city.add("taxi/s2-voice"))
-    for everything in ("#", "lucheng/#", "lucheng/v1/+/+/up/point", "$SYS/#", "$share/g/lucheng/v1/+/+/up/#"):
+    everywhere = ("#", "lucheng/#", "lucheng/v1/+/+/up/point", "owntracks/#", "teltonika/+/+/data")
+    for everything in (*everywhere, "$SYS/#", "$share/g/lucheng/v1/+/+/up/#"):
         ear.subscribe(everything)
     assert voice.publish(topic("taxi/s2-voice"), point(now_ms())) in DONE
     assert voice.publish(topic("taxi/s2-voice", "alarm"), _alarm("s2", now_ms())) in DONE
