@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from model.alarm import OUTCOME_WORDS, WORK_WORDS
 from model.codes import ALARM_BY_NAME, Word
+from model.command import STATE_WORDS as COMMAND_STATE_WORDS
 from model.desk import CASE_STATE_WORDS, UNIT_STATE_WORDS
 
 #: Severity by shape and letter, never by colour alone.
@@ -36,6 +37,7 @@ VALUE_WORDS: dict[str, dict[str, Word]] = {
     "outcome": {outcome.value: words for outcome, words in OUTCOME_WORDS.items()},
     "unit_state": {state.value: words for state, words in UNIT_STATE_WORDS.items()},
     "case_state": {state.value: words for state, words in CASE_STATE_WORDS.items()},
+    "command_state": {state.value: words for state, words in COMMAND_STATE_WORDS.items()},
     "action": ACTION_WORDS,
 }
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 import lucheng.cli.alarm_commands as alarms
-import lucheng.cli.decode_command as decoding
 import lucheng.cli.command_commands as commands
+import lucheng.cli.decode_command as decoding
 import lucheng.cli.device_commands as devices
 import lucheng.cli.ebike_commands as ebikes
 import lucheng.cli.evidence_commands as pieces
