@@ -109,7 +109,7 @@ def test_one_damaged_frame_leaves_its_neighbours() -> None:
             damaged = bytearray(good[1])
             damaged[at] ^= flip
             frames, leftovers, _ = cut([good[0] + bytes(damaged) + good[2]])
-            held = [frames.raw(index) for index in np.flatnonzero(frames.checksum_ok & frames.length_ok)]
+            held = [frames.raw(index) for index in np.flatnonzero(frames.checksum_ok & frames.length_ok).tolist()]
             assert held[0] == good[0]
             assert held[-1] == good[2]
             assert leftovers == [MARK]

@@ -193,12 +193,12 @@ def test_frames_of_others_808(name: str, key: str) -> None:
     held = frames.checksum_ok & frames.length_ok
     single = np.flatnonzero(held & (frames.message_id == 0x0200))
     found = positions808(frames, single, 100 + single, RECEIVED_MS + single, extra_bytes=10_000)
-    read = [(int(frame), plain.position808(frames.body(frame))) for frame in single]
+    read = [(frame, plain.position808(frames.body(frame))) for frame in single.tolist()]
     _rows_are(found, [(frame, one) for frame, one in read if one is not None])
     assert len(found.bad) == sum(one is None for _, one in read)
     batched = np.flatnonzero(held & (frames.message_id == 0x0704))
     found = positions704(frames, batched, 100 + batched, RECEIVED_MS + batched, extra_bytes=10_000)
-    wanted, bad = _rows_of_batches([frames.body(frame) for frame in batched])
+    wanted, bad = _rows_of_batches([frames.body(frame) for frame in batched.tolist()])
     _rows_are(found, [(int(batched[frame]), one) for frame, one in wanted])
     assert {frame for frame, _ in found.bad} == {int(batched[frame]) for frame in bad}
     assert len(single) + len(batched) > 2
