@@ -261,6 +261,10 @@ class Desk(Protocol):
         """How far people are with these alarms; ids that are unknown are absent. It tells nothing of anybody: not audited."""
         ...
 
+    def open_alarm(self, device: str, kinds: Sequence[str]) -> str:
+        """Id of the device's open alarm, of the kind named first where it has several; "" when it has none. Not audited."""
+        ...
+
     def last_event(self) -> int:
         """Number of the newest event, 0 before the first."""
         ...

@@ -248,6 +248,10 @@ class DeskFile(Signals):
         """How far people are with these alarms; ids that are unknown are absent."""
         return reading.works(self._book, alarm_ids)
 
+    def open_alarm(self, device: str, kinds: Sequence[str]) -> str:
+        """Id of the device's open alarm, of the kind named first where it has several; "" when it has none."""
+        return reading.open_alarm(self._book, device, kinds)
+
     def _covered(self, grant: Grant, alarm_id: str, action: str, detail: dict[str, Any]) -> reading.Kept:
         self._check_audit()
         kept = reading.alarm(self._book, alarm_id)

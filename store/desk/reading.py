@@ -97,6 +97,14 @@ def works(book: Book, alarm_ids: Sequence[str]) -> dict[str, Work]:
     return {row[0]: Work(row[1]) for row in book.rows(sql, tuple(alarm_ids))}
 
 
+def open_alarm(book: Book, device: str, kinds: Sequence[str]) -> str:
+    """Id of the open alarm of that device whose kind comes first in `kinds`; "" when it has none."""
+    marks = ", ".join("?" * len(kinds))
+    sql = f"SELECT kind, id FROM alarms WHERE device = ? AND work <> 'closed' AND kind IN ({marks})"  # noqa: S608 (constants)
+    found = dict(book.rows(sql, (device, *kinds)))
+    return next((found[kind] for kind in kinds if kind in found), "")
+
+
 def events(book: Book, after: int, limit: int) -> list[Event]:
     """Events with a greater number, in order."""
     found = book.rows(f"{_SELECT_EVENT} WHERE number > ? ORDER BY number LIMIT ?", (after, limit))

@@ -598,6 +598,15 @@ class DeskConformance:
         assert house.desk.wait_events(6, 5.0)
         assert not house.desk.wait_events(7, 0.01)
 
+    def test_the_open_alarm_of_a_device(self, house: House) -> None:
+        kinds = ("one_key", "tamper")
+        assert house.desk.open_alarm("button/1", kinds) == ""
+        house.desk.take([press(1, device="button/1", kind="tamper"), press(2, device="button/1")])
+        wanted = {one.alarm.kind: one.alarm.id for one in house.all()}
+        assert house.desk.open_alarm("button/1", kinds) == wanted["one_key"]
+        assert house.desk.open_alarm("button/1", kinds[::-1]) == wanted["tamper"]
+        assert house.desk.open_alarm("button/1", ("sos",)) == house.desk.open_alarm("button/2", kinds) == ""
+
     def test_who_asked_is_told_of_every_change_until_it_ends(self, house: House) -> None:
         told: list[int] = []
         end = house.desk.tell_events(lambda: told.append(house.desk.last_event()))
