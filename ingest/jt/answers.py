@@ -41,10 +41,9 @@ def answers(
     rows = np.asarray(rows, np.int64)
     result, serial = spread(result, len(rows), np.uint8), spread(serial, len(rows), np.int64)
     wide = np.zeros(len(rows), np.bool_) if narrow else frames.version[rows] == 2019
-    if not wide.any():
-        return _answers(frames, rows, result, serial, wide=False)
-    if wide.all():
-        return _answers(frames, rows, result, serial, wide=True)
+    many = np.count_nonzero(wide)
+    if many in {0, len(rows)}:
+        return _answers(frames, rows, result, serial, wide=bool(many))
     made: list[bytes] = [b""] * len(rows)
     for form in (False, True):
         which = (wide == form).nonzero()[0]

@@ -104,13 +104,16 @@ def cut(pieces: Sequence[bytes]) -> tuple[FrameColumns, list[bytes], list[tuple[
     joined = b"".join([*pieces, _PAD])
     raw = np.frombuffer(joined, np.uint8)
     sizes = np.fromiter(map(len, pieces), np.int64, len(pieces))
-    ends = np.cumsum(sizes)
+    ends = sizes.cumsum()
     marks = (raw == _MARK).nonzero()[0]
-    upto = np.searchsorted(marks, ends)
+    upto = marks.searchsorted(ends)
     per_piece = upto.copy()
     per_piece[1:] -= upto[:-1]
-    leftovers, junk = _rest(joined, marks, ends, sizes, upto, per_piece)
-    piece = np.repeat(np.arange(len(pieces), dtype=np.int32), per_piece)
+    leftovers = [MARK] * len(pieces)
+    junk: list[tuple[int, bytes]] = []
+    if not all(piece[:1] == MARK == piece[-1:] for piece in pieces):  # nearly all begin and end with a mark
+        leftovers, junk = _rest(joined, marks, ends, sizes, upto, per_piece)
+    piece = np.arange(len(pieces), dtype=np.int32).repeat(per_piece)
     opening = ((marks[1:] - marks[:-1] > 1) & (piece[1:] == piece[:-1])).nonzero()[0]
     raw_start, closing = marks[opening], marks[opening + 1]
     data, start, end, escape_ok = _unescaped(joined, raw, raw_start, closing)
@@ -172,7 +175,7 @@ def windows(data: BytesArray, at: IntArray, size: int) -> BytesArray:
 def _rest(
     joined: bytes, marks: IntArray, ends: IntArray, sizes: IntArray, upto: IntArray, per_piece: IntArray
 ) -> tuple[list[bytes], list[tuple[int, bytes]]]:
-    """Leftovers and junk, see `cut`; pieces that begin and end with a mark, nearly all, cost nothing."""
+    """Leftovers and junk, see `cut`."""
     begins = ends - sizes
     known = np.append(marks, -1)  # what index 0 - 1 and one past the last give
     last = np.where(per_piece > 0, known[upto - 1], ends)
@@ -195,15 +198,15 @@ def _unescaped(
     following = raw[escapes + 1]
     whole = (following == 1) | (following == 2)
     if not whole.all():
-        wrong = np.searchsorted(opening, escapes[~whole], "right") - 1
-        inside = wrong[(wrong >= 0)]
-        inside = inside[escapes[~whole][wrong >= 0] < closing[inside]] if len(opening) else inside[:0]
-        good[inside] = False
+        lone = escapes[~whole]
+        within = opening.searchsorted(lone) - 1  # the last frame that begins before it, -1 for none
+        lone, within = lone[within >= 0], within[within >= 0]
+        good[within[lone < closing[within]]] = False
         escapes = escapes[whole]
     # The order matters not: neither replacement makes or breaks a pair of the other.
     data = joined.replace(b"\x7d\x02", b"\x7e").replace(b"\x7d\x01", b"\x7d")
-    start = opening + 1 - np.searchsorted(escapes, opening)
-    return np.frombuffer(data, np.uint8), start, closing - np.searchsorted(escapes, closing), good
+    start = opening + 1 - escapes.searchsorted(opening)
+    return np.frombuffer(data, np.uint8), start, closing - escapes.searchsorted(closing), good
 
 
 def _xor(data: BytesArray, start: IntArray, end: IntArray) -> BytesArray:
@@ -217,7 +220,6 @@ def _xor(data: BytesArray, start: IntArray, end: IntArray) -> BytesArray:
 
 def _frames(data: BytesArray, start: IntArray, size: IntArray) -> FrameColumns:
     """Headers read; the columns that say where frames came from are left empty."""
-    count = len(start)
     head = windows(data, start, _HEAD_BYTES)
     pairs = np.ascontiguousarray(head.view(">u2").T, dtype=np.int64)
     message_id, props, serial = pairs[0], pairs[1], pairs[5]
@@ -225,12 +227,12 @@ def _frames(data: BytesArray, start: IntArray, size: IntArray) -> FrameColumns:
     is_2019 = props & _BIT_2019 != 0
     parted = props & _PARTED_BIT != 0
     header = HEADER_BYTES + HEADER_2019_MORE * is_2019 + PARTED_MORE * parted
-    if is_2019.any():
+    if np.count_nonzero(is_2019):
         rows = is_2019.nonzero()[0]
         wide = np.ascontiguousarray(np.ascontiguousarray(head[rows, 5:17]).view(">u2").T, dtype=np.int64)
         number[rows], serial[rows] = long_number(wide[:5]), wide[5]
-    if count and size.min() < HEADER_BYTES:
-        short = size < HEADER_BYTES
+    short = size < HEADER_BYTES
+    if np.count_nonzero(short):
         message_id[short], serial[short], number[short] = 0, 0, NO_NUMBER
     body_size = size - header
     return FrameColumns(

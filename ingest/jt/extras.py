@@ -56,6 +56,11 @@ class Table:
     numbers: tuple[Number, ...]
 
     @cached_property
+    def forms(self) -> IntArray:
+        """Number and size of each, as `item * 256 + size`."""
+        return np.array([one.item << 8 | one.size for one in self.numbers], np.int64)
+
+    @cached_property
     def formats(self) -> tuple[bytes, ...]:
         """How each is written."""
         return tuple(b'"%b":%b' % (one.name.encode(), b"%d.%d" if one.tenths else b"%d") for one in self.numbers)
@@ -86,22 +91,24 @@ def read_items(
     values = Values(items, {}, np.zeros(0, np.int64))
     if not len(items.kind):
         return values
-    here = set(items.kind.astype(np.uint8).tobytes())
-    odd = np.ones(len(items.kind), np.bool_)
+    forms = items.kind << 8 | items.size
+    here, handled = set(items.kind.astype(np.uint8).tobytes()), 0
     for place, number in enumerate(table.numbers):
         if number.item not in here:
             continue
-        mine = ((items.kind == number.item) & (items.size == number.size)).nonzero()[0]
-        if not len(mine):
-            continue
-        odd[mine] = False
+        form = number.item << 8 | number.size
+        mine = (forms == form).nonzero()[0]
+        handled += len(mine)
         dtype = (_SIGNED if number.signed else _DTYPES)[number.size]
         view: npt.NDArray[Any] = np.ndarray((len(data) - number.size + 1,), dtype, data, strides=(1,))
+        if not len(mine):
+            continue
         rows, read = items.row[mine], view[items.at[mine]].astype(np.int64)
         values.of[number.name] = (rows, read)
         if not number.column:
             values.json.append((place, rows, read))
-    values.odd = odd.nonzero()[0]
+    if handled < len(forms):
+        values.odd = (~np.isin(forms, table.forms)).nonzero()[0]
     return values
 
 

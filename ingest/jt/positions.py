@@ -58,7 +58,7 @@ class Bodies:
         frame: index of its frame, int64 (n,).
         place: which item of a batch it is, from 0; `ALONE` for none, int64 (n,).
         slot: registry slot, int32 (n,).
-        buffered: whether it was stored before it was sent, bool (n,).
+        more_flags: `model.codes.Flag` bits that how it came gives, uint16 (n,).
     """
 
     data: BytesArray
@@ -67,13 +67,13 @@ class Bodies:
     frame: IntArray
     place: IntArray
     slot: npt.NDArray[np.int32]
-    buffered: npt.NDArray[np.bool_]
+    more_flags: npt.NDArray[np.uint16]
 
     def take(self, which: npt.NDArray[np.bool_]) -> Bodies:
         """Those that `which` (bool (n,)) says."""
         columns = (self.start, self.end, self.frame, self.place)
         start, end, frame, place = (column[which] for column in columns)
-        return Bodies(self.data, start, end, frame, place, self.slot[which], self.buffered[which])
+        return Bodies(self.data, start, end, frame, place, self.slot[which], self.more_flags[which])
 
 
 def nothing() -> Positions:
@@ -95,7 +95,7 @@ def whole(bodies: Bodies, size: int, found: Positions) -> Bodies:
     """Those with at least `size` bytes; the others go to `found.bad`."""
     bytes_ = bodies.end - bodies.start
     enough = bytes_ >= size
-    if enough.all():
+    if np.count_nonzero(enough) == len(enough):
         return bodies
     for index in (~enough).nonzero()[0].tolist():
         what = f"a position needs {size} bytes and has {max(int(bytes_[index]), 0)}"
@@ -120,7 +120,7 @@ def clocked(
     """UTC ms of times (n, 3), and which of them are times, None for all; the others go to `found.bad`."""
     pairs = time.astype(np.int64).T
     time_ms, good = times_ms(pairs[0], pairs[1], pairs[2])
-    if good.all():
+    if np.count_nonzero(good) == len(good):
         return time_ms, None
     for index in (~good).nonzero()[0].tolist():
         digits = time[index].astype(">u2").tobytes().hex()
@@ -154,7 +154,7 @@ def _names_json(word: int, names: tuple[str, ...]) -> bytes:
 
 def turned_out(data: BytesArray, words: npt.NDArray[np.uint32], bits: npt.NDArray[np.uint64], values: Values) -> None:
     """Where an area was left and not entered, as item 0x12 says, say so in `bits`, in place. 808 and 905 alike."""
-    if not (words & _AREA_BIT).any():
+    if not np.count_nonzero(words & _AREA_BIT):
         return
     items = values.items
     crossing = ((items.kind == _CROSSING) & (items.size == _CROSSING_BYTES)).nonzero()[0]
@@ -170,7 +170,7 @@ def bodies_of(
     start: IntArray,
     end: IntArray,
     *,
-    buffered: npt.ArrayLike = False,
+    more_flags: npt.ArrayLike = 0,
 ) -> Bodies:
     """One body of each of the frames `rows`, between `start` and `end` (int64 (n,))."""
     frame = np.asarray(rows, np.int64)
@@ -182,5 +182,5 @@ def bodies_of(
         frame,
         np.full(count, ALONE, np.int64),
         spread(slots, count, np.int32),
-        spread(buffered, count, np.bool_),
+        spread(more_flags, count, np.uint16),
     )

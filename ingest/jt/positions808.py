@@ -164,7 +164,7 @@ def positions704(
         _tell(found, int(frame[index]), f"position {int(held[index]) + 1} of the batch {what}")
     for index in ((held != count) & ~short).nonzero()[0].tolist():
         _tell(found, int(frame[index]), f"the batch says {int(count[index])} positions and holds {int(held[index])}")
-    buffered = (data[start + 2] == _BLIND_ZONE)[row]
+    buffered = (data[start + 2] == _BLIND_ZONE)[row] * np.uint16(Flag.BUFFERED)
     bodies = Bodies(data, at, at + items.size[order], frame[row], place, slot[row], buffered)
     return _decode(bodies, found, received[row], extra_bytes, most_items)
 
@@ -195,12 +195,12 @@ def _decode(
         where, read = values.of["sat"]
         sat[where] = read
     flags = _FLAGS[status & 3 | status >> 6 & 12]
-    flags[bodies.buffered] |= np.uint16(Flag.BUFFERED)
+    flags |= bodies.more_flags
     lat, lon = fixed["lat"] / 1e6, fixed["lon"] / 1e6
-    if (status & (_SOUTH | _WEST)).any():
+    if np.count_nonzero(status & (_SOUTH | _WEST)):
         lat[status & _SOUTH != 0] *= -1.0
         lon[status & _WEST != 0] *= -1.0
-    spoken = alarm_words(words, b"alarms808", _NAMES) if words.any() else ()
+    spoken = alarm_words(words, b"alarms808", _NAMES) if np.count_nonzero(words) else ()
     extra = write_extras(bodies.data, count, bodies.end, ITEMS, values, spoken, extra_bytes=extra_bytes)
     batch = PointBatch(
         slot=bodies.slot,
@@ -226,9 +226,11 @@ def _decode(
 
 def _alarm_bits(bodies: Bodies, words: npt.NDArray[np.uint32], values: Values) -> npt.NDArray[np.uint64]:
     """Our bits of the alarm word, of the video alarm word, and which way an area was crossed."""
-    bits = to_kind_bits(words) if words.any() else np.zeros(len(words), np.uint64)
+    alarmed = np.count_nonzero(words)
+    bits = to_kind_bits(words) if alarmed else np.zeros(len(words), np.uint64)
     if "video_alarm" in values.of:
         where, video = values.of["video_alarm"]
         bits[where] |= video_kind_bits(video.astype(np.uint32))
-    turned_out(bodies.data, words, bits, values)
+    if alarmed:
+        turned_out(bodies.data, words, bits, values)
     return bits

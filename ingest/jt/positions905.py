@@ -96,8 +96,10 @@ def positions905(
     """
     at = np.asarray(rows, np.int64)
     start = frames.start[at]
-    buffered = frames.message_id[at] == BLIND_ZONE_SUPPLEMENT
-    bodies = bodies_of(frames, at, slots, start + HEADER_BYTES + skip_bytes, start + frames.size[at], buffered=buffered)
+    buffered = (frames.message_id[at] == BLIND_ZONE_SUPPLEMENT) * np.uint16(Flag.BUFFERED)
+    bodies = bodies_of(
+        frames, at, slots, start + HEADER_BYTES + skip_bytes, start + frames.size[at], more_flags=buffered
+    )
     return _decode(bodies, received_ms, extra_bytes, most_items)
 
 
@@ -112,7 +114,7 @@ def _decode(bodies: Bodies, received_ms: npt.ArrayLike, extra_bytes: int, most_i
     fixed = fixed_part(bodies, BODY)
     count = len(fixed)
     words = fixed["alarm"].astype(np.uint32)
-    bits = to_kind_bits(words) if words.any() else np.zeros(count, np.uint64)
+    bits = to_kind_bits(words) if np.count_nonzero(words) else np.zeros(count, np.uint64)
     values = read_items(bodies.data, bodies.start + BODY_BYTES, bodies.end, ITEMS, most_items=most_items)
     turned_out(bodies.data, words, bits, values)
     time_ms, good = clocked(bodies, fixed["time"], bits, found)
@@ -122,12 +124,12 @@ def _decode(bodies: Bodies, received_ms: npt.ArrayLike, extra_bytes: int, most_i
         where, read = values.of["alt_m"]
         alt[where] = read
     flags = _FLAGS[status & 1 | status >> 7 & 6]
-    flags[bodies.buffered] |= np.uint16(Flag.BUFFERED)
+    flags |= bodies.more_flags
     lat, lon = fixed["lat"] / _UNITS_PER_DEGREE, fixed["lon"] / _UNITS_PER_DEGREE
-    if (status & (SOUTH | WEST)).any():
+    if np.count_nonzero(status & (SOUTH | WEST)):
         lat[status & SOUTH != 0] *= -1.0
         lon[status & WEST != 0] *= -1.0
-    spoken = alarm_words(words, b"alarms905", _NAMES) if words.any() else ()
+    spoken = alarm_words(words, b"alarms905", _NAMES) if np.count_nonzero(words) else ()
     batch = PointBatch(
         slot=bodies.slot,
         time_ms=time_ms,
