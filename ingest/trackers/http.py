@@ -158,6 +158,7 @@ class OsmandServer:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self._application,
+                interface="asgi3",
                 http=bounded(limits.header_s, limits.connections),
                 loop="asyncio",
                 ws="none",
