@@ -88,9 +88,7 @@ def close_frame(message_id: int, body: bytes, serial: int, *, long: bool = False
     return (LONG_MARK if long else SHORT_MARK) + inner + crc_x25(inner).to_bytes(2, "big") + STOP
 
 
-def split(
-    buffer: bytes, *, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
-) -> tuple[list[bytes], bytes, list[bytes]]:
+def split(buffer: bytes, *, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> tuple[list[bytes], bytes, list[bytes]]:
     """Cut what came into (whole frames, what is not complete yet, pieces that are no frame), each in order.
 
     Args:

@@ -44,7 +44,7 @@ ITEMS: dict[int, tuple[Field, ...]] = {
     0x13: (u32("segment", "its number"), u16("time_s", unit="s"), u8("result", values={0: "too_short", 1: "too_long"})),
     0x14: (u32("segment", "its number"), u16("time_s", unit="s")),
 }
-EXTRAS = LooseItems("extras", ITEMS, ITEM_NAMES, "additional items; unknown and broken ones are kept")
+EXTRAS = LooseItems("items", ITEMS, ITEM_NAMES, "additional items; unknown and broken ones are kept")
 _REPORT = (*POSITION, EXTRAS)
 
 POSITIONS = (
