@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ingest.gateway.links import JT808, PROTOCOL_NAMES, Link, LinkTable
+from ingest.gateway.links import JT808, NOBODY, PROTOCOL_NAMES, UNKNOWN, Link, LinkTable
 from ingest.gateway.media import Photos
 from ingest.gateway.parts import Parts
 from ingest.gateway.rising import Rising
@@ -140,6 +140,11 @@ class Core:
         link.code = code
         self.table.number[link.index] = key
         self.table.code[link.index] = code
+
+    def forget_name(self, link: Link) -> None:
+        """`link` left its session and may greet anew."""
+        self.disbelieve(link)
+        self.name(link, "", NOBODY, UNKNOWN)
 
     def believe(self, link: Link, terminal: Terminal) -> None:
         """From now on `link` is that terminal; an older link of the same number ends."""

@@ -11,11 +11,10 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import socket
 import threading
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingest.decode.decoder import Decoded
 from ingest.gateway import orders
@@ -26,10 +25,11 @@ from ingest.gateway.jt import JtSide
 from ingest.gateway.limits import DEFAULT_LIMITS, GatewayLimits
 from ingest.gateway.links import PROTOCOL_NAMES, Link
 from ingest.gateway.sending import send_step
+from ingest.gateway.sockets import Sockets
 from ingest.wire.orders import Out
 from model.batch import PointBatch
+from model.codes import Reason
 from model.command import Reply
-from model.errors import UsageError
 
 if TYPE_CHECKING:
     from ingest.gateway.seams import GatewayEvents, Order, Take, Terminals
@@ -81,28 +81,23 @@ class Gateway:
         self._phone_number = phone_number
         self._clock = clock
         self._take = take
-        self._listen = listen
         self._asked = (jt_port, gt06_port)
         self._jt_udp = jt_udp
         self.jt_port = self.gt06_port = 0
         self.failure: BaseException | None = None
+        self._wake_lock = threading.Lock()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._core = Core(limits, clock, terminals, events, require_auth=require_auth, wake=self._wake)
         self._jt = JtSide(self._core)
         self._gt06 = Gt06Side(self._core)
-        self._links: dict[int, Link] = {}
-        self._listeners: dict[int, tuple[socket.socket, str]] = {}
-        self._udp: socket.socket | None = None
-        self._udp_links: dict[tuple[Any, ...], Link] = {}
+        self._sockets = Sockets(self._core, listen)
         self._durable: deque[Round] = deque()
         self._under_way = 0
         self._paused = False
         self._stopping = threading.Event()
         self._woken = select.epoll()
-        self._reading = select.epoll()
-        self._writing = select.epoll()
         self._thread: threading.Thread | None = None
-        self._next_tick_s = 0.0
+        self._next_tick_s = self._next_check_s = 0.0
 
     # -- any thread ---------------------------------------------------------------------------
 
@@ -110,14 +105,14 @@ class Gateway:
         """Listen and serve on a thread of its own. Raises UsageError where an address cannot be had."""
         jt_port, gt06_port = self._asked
         if jt_port is not None:
-            self.jt_port = self._open(jt_port, "jt")
+            self.jt_port = self._sockets.open(jt_port, "jt")
             if self._jt_udp:
-                self._open_udp(self.jt_port)
+                self._sockets.open_udp(self.jt_port)
         if gt06_port is not None:
-            self.gt06_port = self._open(gt06_port, "gt06")
+            self.gt06_port = self._sockets.open(gt06_port, "gt06")
         self._woken.register(self._wake_fd, select.EPOLLIN)
-        self._woken.register(self._reading.fileno(), select.EPOLLIN)
-        self._woken.register(self._writing.fileno(), select.EPOLLIN)
+        self._woken.register(self._sockets.reading.fileno(), select.EPOLLIN)
+        self._woken.register(self._sockets.writing.fileno(), select.EPOLLIN)
         self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
         self._thread.start()
         return self
@@ -152,7 +147,7 @@ class Gateway:
     def stats(self) -> GatewayStats:
         """Counters; see `GatewayStats`."""
         stats = self._core.stats
-        stats.connections, stats.sessions = len(self._links), len(self._core.by_number)
+        stats.connections, stats.sessions = len(self._sockets.links), len(self._core.by_number)
         return stats
 
     def look(self) -> None:
@@ -160,38 +155,10 @@ class Gateway:
         self._core.later(self._tick)
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # closed already, or awake anyway
-            os.eventfd_write(self._wake_fd, 1)
-
-    # -- listening ----------------------------------------------------------------------------
-
-    def _open(self, port: int, side: str) -> int:
-        family = socket.AF_INET6 if ":" in self._listen else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((self._listen, port))
-        except OSError as error:
-            sock.close()
-            raise UsageError(
-                f"Port {port} of {self._listen} cannot be had: {error.strerror}.", mend="Set another port or address."
-            ) from error
-        sock.listen(self._limits.backlog)
-        self._listeners[sock.fileno()] = (sock, side)
-        self._reading.register(sock.fileno(), select.EPOLLIN)
-        bound: int = sock.getsockname()[1]
-        return bound
-
-    def _open_udp(self, port: int) -> None:
-        family = socket.AF_INET6 if ":" in self._listen else socket.AF_INET
-        self._udp = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        try:
-            self._udp.bind((self._listen, port))
-        except OSError as error:
-            raise UsageError(
-                f"UDP port {port} of {self._listen} cannot be had: {error.strerror}.", mend="Switch gateway.jt_udp off."
-            ) from error
-        self._reading.register(self._udp.fileno(), select.EPOLLIN)
+        with self._wake_lock:
+            if self._wake_fd >= 0:
+                with contextlib.suppress(BlockingIOError):  # it is awake anyway
+                    os.eventfd_write(self._wake_fd, 1)
 
     # -- the thread ---------------------------------------------------------------------------
 
@@ -216,31 +183,33 @@ class Gateway:
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._wake_fd)
         self._settle()
-        if self._reading.fileno() in ready and not self._paused:
+        if self._sockets.reading.fileno() in ready and not self._paused:
             pieces = self._read()
-        if self._writing.fileno() in ready:
-            self._write_more()
+        if self._sockets.writing.fileno() in ready:
+            self._sockets.write_more()
         if self._clock.monotonic_s() >= self._next_tick_s:
             self._tick()
-        self._flush()
+        self._sockets.flush()
         self._end_links()
         self._pause()
         return pieces >= self._limits.nap_above
 
     def _settle(self) -> None:
         """Write what is owed for rounds that are durable; run what other threads left."""
-        core = self._core
-        put, stats = core.put, core.stats
         while self._durable:
-            round_ = self._durable.popleft()
-            self._under_way -= 1
-            stats.unanswered -= round_.frames
-            for link, frames in round_.answers:
-                stats.answers += len(frames)
-                put(link, frames)
-            for call in round_.then:
-                call()
-        core.run_later()
+            self._owed(self._durable.popleft())
+        self._core.run_later()
+
+    def _owed(self, round_: Round) -> None:
+        """Write what the round owes."""
+        put, stats = self._core.put, self._core.stats
+        self._under_way -= 1
+        stats.unanswered -= round_.frames
+        for link, frames in round_.answers:
+            stats.answers += len(frames)
+            put(link, frames)
+        for call in round_.then:
+            call()
 
     def _pause(self) -> None:
         """Stop reading while too much is on its way."""
@@ -249,9 +218,9 @@ class Gateway:
             self._paused = paused
             self._core.stats.paused += paused
             if paused:
-                self._woken.unregister(self._reading.fileno())
+                self._woken.unregister(self._sockets.reading.fileno())
             else:
-                self._woken.register(self._reading.fileno(), select.EPOLLIN)
+                self._woken.register(self._sockets.reading.fileno(), select.EPOLLIN)
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -259,104 +228,30 @@ class Gateway:
         """One round; from how many connections something came."""
         limits, core = self._limits, self._core
         round_ = Round(core.clock.monotonic_s(), core.clock.now_ms())
-        jt_links: list[Link] = []
-        jt_pieces: list[bytes] = []
-        gt06: list[tuple[Link, bytes]] = []
-        left, read_bytes, links = limits.round_bytes, limits.read_bytes, self._links
-        for fd, _ in self._reading.poll(0, limits.round_events):
-            link = links.get(fd)
-            if link is None:
-                self._other(fd, round_)
-                continue
-            sock = link.sock
-            assert sock is not None
-            try:
-                data = sock.recv(read_bytes)
-            except BlockingIOError:
-                continue
-            except OSError:
-                data = b""
-            if not data:
-                core.end(link)
-                continue
-            left -= len(data)
-            if link.side == "jt":
-                jt_links.append(link)
-                jt_pieces.append(link.rest + data)
-            else:
-                gt06.append((link, link.rest + data))
-            if left <= 0:
-                break
-        core.stats.received_bytes += limits.round_bytes - left
-        core.table.heard_s[[link.index for link in jt_links]] = round_.now_s
-        if jt_links:
-            self._jt.take(jt_links, jt_pieces, round_)
-            for link in jt_links:
-                if len(link.rest) > limits.max_buffer_bytes:
+        got = self._sockets.read(round_.now_s)
+        if got.links:
+            self._jt.take(got.links, got.pieces, round_)
+            for link in got.links:
+                if link.sock is None:
+                    self._end_datagram(link, round_)
+                elif len(link.rest) > limits.max_buffer_bytes:
                     self._jt.rest_too_long(link, round_)
                     core.end(link)
-        if gt06:
-            core.table.heard_s[[link.index for link, _ in gt06]] = round_.now_s
-            self._gt06.take(gt06, round_)
+        if got.gt06:
+            self._gt06.take(got.gt06, round_)
+        for link in got.ended:
+            if len(link.rest) > 1:
+                core.refuse(round_, link, Reason.BAD_FRAME, "the connection ended within a frame", link.rest)
         self._hand_over(round_)
-        return len(jt_links) + len(gt06)
+        return len(got.links) + len(got.gt06)
 
-    def _other(self, fd: int, round_: Round) -> None:
-        """A socket that is no connection: a listener, or that of datagrams."""
-        if self._udp is not None and fd == self._udp.fileno():
-            self._datagrams(round_)
-        elif fd in self._listeners:
-            self._accept(*self._listeners[fd], round_.now_s)
-
-    def _accept(self, listener: socket.socket, side: str, now_s: float) -> None:
-        core = self._core
-        for _ in range(self._limits.round_events):
-            try:
-                sock, address = listener.accept()
-            except OSError:  # no more, or gone again
-                return
-            if len(self._links) >= self._limits.max_connections or core.table.full:
-                core.stats.turned_away += 1
-                sock.close()
-                continue
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            link = Link(sock, core.table.row(), side, f"{address[0]}:{address[1]}")
-            core.table.place(link, now_s)
-            self._links[link.fd] = link
-            core.stats.accepted += 1
-            self._reading.register(link.fd, select.EPOLLIN)
-
-    def _datagrams(self, round_: Round) -> None:
-        """Datagrams of JT/T 808 terminals: a link for each sender that the registry knows."""
-        assert self._udp is not None
-        core = self._core
-        links: list[Link] = []
-        pieces: list[bytes] = []
-        for _ in range(self._limits.round_events):
-            try:
-                data, sender = self._udp.recvfrom(_DATAGRAM_BYTES)
-            except OSError:
-                break
-            core.stats.datagrams += 1
-            core.stats.received_bytes += len(data)
-            link = self._udp_links.get(sender)
-            if link is None:
-                if len(self._udp_links) >= self._limits.udp_links or core.table.full:
-                    core.stats.turned_away += 1
-                    continue
-                link = Link(None, core.table.row(), "jt", f"{sender[0]}:{sender[1]}", sender)
-                core.table.place(link, round_.now_s)
-                self._udp_links[sender] = link
-            core.table.heard_s[link.index] = round_.now_s
-            links.append(link)
-            pieces.append(data)
-        if links:
-            self._jt.take(links, pieces, round_)
-        for link in links:
-            link.rest = b""  # a datagram ends where it ends
-            if link.terminal is None:
-                core.end(link)
+    def _end_datagram(self, link: Link, round_: Round) -> None:
+        """A datagram ends where it ends, and one whose sender is not known leaves nothing behind."""
+        if len(link.rest) > 1:
+            self._core.refuse(round_, link, Reason.BAD_FRAME, "the datagram ended within a frame", link.rest)
+        link.rest = b""
+        if link.terminal is None:
+            self._core.end(link)
 
     def _hand_over(self, round_: Round) -> None:
         """Give the round to be made durable; what it owes waits for that."""
@@ -368,8 +263,7 @@ class Gateway:
         batch = PointBatch.concat(round_.batches) if round_.batches else _EMPTY
         core.stats.positions += len(batch)
         if not round_.durable_needed:
-            self._durable.append(round_)
-            self._settle()
+            self._owed(round_)
             return
         urgent = len(batch) > 0 and core.rising.rose(batch)
         decoded = Decoded(batch, round_.quarantined, round_.signals, urgent=urgent)
@@ -379,58 +273,6 @@ class Gateway:
         """The round is durable; from any thread."""
         self._durable.append(round_)
         self._wake()
-
-    # -- writing ------------------------------------------------------------------------------
-
-    def _flush(self) -> None:
-        """Write to each link what was put since the last turn."""
-        core = self._core
-        dirty, core.dirty = core.dirty, []
-        for link in dirty:
-            data = b"".join(link.out)
-            link.out = []
-            if link.sock is None:
-                self._send_datagram(link, data)
-            elif not link.open:
-                continue
-            elif link.unsent:
-                link.unsent += data
-                self._too_much_unsent(link)
-            else:
-                self._write(link, data)
-
-    def _write(self, link: Link, data: bytes) -> None:
-        assert link.sock is not None
-        try:
-            count = link.sock.send(data)
-        except BlockingIOError:
-            count = 0
-        except OSError:
-            self._core.end(link)
-            return
-        if count < len(data):
-            link.unsent = data[count:]
-            self._writing.register(link.fd, select.EPOLLOUT)
-            self._too_much_unsent(link)
-
-    def _write_more(self) -> None:
-        """Go on writing to links whose sockets have room again."""
-        for fd, _ in self._writing.poll(0, self._limits.round_events):
-            self._writing.unregister(fd)
-            link = self._links.get(fd)
-            if link is not None:
-                data, link.unsent = link.unsent, b""
-                self._write(link, data)
-
-    def _too_much_unsent(self, link: Link) -> None:
-        if len(link.unsent) > self._limits.max_unsent_bytes:
-            self._core.stats.overruns += 1
-            self._core.end(link)
-
-    def _send_datagram(self, link: Link, data: bytes) -> None:
-        if self._udp is not None:
-            with contextlib.suppress(OSError):  # as any datagram may be lost
-                self._udp.sendto(data, link.sockaddr)
 
     # -- time-outs, orders, the end -----------------------------------------------------------
 
@@ -448,10 +290,12 @@ class Gateway:
         self._jt.tick(round_)
         if round_.durable_needed or round_.then:
             self._hand_over(round_)
-        for link in core.by_number.values():
-            if link.orders:
-                orders.expire(link, now_s - limits.order_s)
-        core.check_again()
+        if now_s >= self._next_check_s:
+            self._next_check_s = now_s + limits.check_s
+            for link in core.by_number.values():
+                if link.orders:
+                    orders.expire(link, now_s - limits.order_s)
+            core.check_again()
 
     def _begin(self, link: Link, order: Order, outs: list[Out]) -> None:
         """Send the first message of an order."""
@@ -466,21 +310,7 @@ class Gateway:
         """Close the links that ended this turn."""
         ending, self._core.ending = self._core.ending, []
         for link in ending:
-            self._close(link)
-
-    def _close(self, link: Link) -> None:
-        link.open = False
-        self._core.disbelieve(link)
-        self._core.table.release(link)
-        link.out = []
-        if link.sock is None:
-            self._udp_links.pop(link.sockaddr, None)
-            return
-        del self._links[link.fd]
-        if link.unsent:
-            with contextlib.suppress(OSError):
-                self._writing.unregister(link.fd)
-        link.sock.close()  # leaves the epoll by that
+            self._sockets.close(link)
 
     def _finish(self) -> None:
         """Wait for what is under way, and write what is owed for it."""
@@ -494,15 +324,11 @@ class Gateway:
                 break
             self._turn(_STOP_TURN_S)
         self._settle()
-        self._flush()
+        self._sockets.flush()
 
     def _close_all(self) -> None:
-        for link in [*self._links.values(), *self._udp_links.values()]:
-            self._close(link)
-        for sock, _ in self._listeners.values():
-            sock.close()
-        if self._udp is not None:
-            self._udp.close()
-        for epoll in (self._woken, self._reading, self._writing):
-            epoll.close()
-        os.close(self._wake_fd)
+        self._sockets.close_all()
+        self._woken.close()
+        with self._wake_lock:  # a number that is closed may be another file's the next moment
+            os.close(self._wake_fd)
+            self._wake_fd = -1

@@ -14,21 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ingest.gateway.jt_messages import (
-    BAD_MESSAGE,
-    BATCH,
-    FAILED,
-    HANDLED,
-    POSITION,
-    TAXI_POSITION,
-    UNSUPPORTED,
-    JtMessages,
-    Message,
-)
+from ingest.gateway.jt_answers import BAD_MESSAGE, FAILED, HANDLED, UNSUPPORTED, Message
+from ingest.gateway.jt_messages import BATCH, POSITION, TAXI_POSITION, JtMessages
 from ingest.gateway.links import JT808, JT905, Link
 from ingest.jt.answers import answers
 from ingest.jt.bcd import NO_NUMBER
-from ingest.jt.columns import FrameColumns, cut, of_bodies
+from ingest.jt.columns import HEADER_BYTES, FrameColumns, cut, of_bodies
 from ingest.jt.positions808 import positions704, positions808
 from ingest.jt.positions905 import positions905
 from model.codes import Reason
@@ -71,16 +62,16 @@ class JtSide:
             if len(rows) != len(frames):
                 rows = self._one_by_one(frames, links, plain, rows, round_)
             self._positions(frames, rows, links, round_)
-        self._messages.end_of_round(round_)
+        self._messages.end_of_round()
         self._wholes(round_)
 
     def tick(self, round_: Round) -> None:
         """Time-outs of parts."""
-        self._messages.tick(round_)
+        self._messages.parts.tick(round_)
 
     def stop(self, round_: Round) -> None:
         """Quarantine what will not be completed any more."""
-        self._messages.stop(round_)
+        self._messages.parts.stop(round_)
 
     def rest_too_long(self, link: Link, round_: Round) -> None:
         """The bytes after the last mark of `link` are over the limit."""
@@ -120,39 +111,56 @@ class JtSide:
             self._core.refuse(round_, link, *wrong, frames.raw(row))
             return False
         key = int(frames.number[row])
-        message_id = int(frames.message_id[row])
-        version = int(frames.version[row])
         message = Message(
-            link, message_id, version, int(frames.serial[row]), str(key) if key else "", raw=frames.raw(row)
+            link,
+            int(frames.message_id[row]),
+            int(frames.version[row]),
+            int(frames.serial[row]),
+            str(key) if key else "",
+            raw=frames.raw(row),
         )
         if not link.number and not self._named(message, key, frames, row, round_):
             return False
-        if int(self._core.table.number[link.index]) != key:
-            detail = f"{message.number or 'no number'} on the connection of {link.number}"
-            self._messages.refuse(round_, message, Reason.IDENTITY_MISMATCH, detail, FAILED)
+        unfit = self._unfit(frames, row, link, key)
+        if unfit is not None:
+            self._messages.answers.refuse(round_, message, *unfit)
             return False
-        is_905 = link.code == JT905
-        if not (frames.length_ok_905 if is_905 else frames.length_ok)[row]:
-            self._messages.refuse(round_, message, Reason.BAD_FRAME, "its length is not what it says", BAD_MESSAGE)
-            return False
-        if is_905:
-            at = int(frames.start[row])
-            message.body = frames.data[at + 12 : at + int(frames.size[row])].tobytes()
-        elif frames.encrypted[row]:
-            self._messages.refuse(round_, message, Reason.ENCRYPTED, "its body is encrypted", UNSUPPORTED)
-            return False
-        else:
-            link.version = version
-            message.body = frames.body(row)
         if link.terminal is None and not self._messages.greeting(message, round_):
             return False
-        if not is_905 and frames.parted[row]:
-            at = int(frames.body_start[row])
-            total, index = (int.from_bytes(frames.data[at - back : at - back + 2].tobytes(), "big") for back in (4, 2))
-            self._messages.part(message, total, index, round_)
-            return False
-        if message_id in (_IDS_905 if is_905 else _IDS_808):
-            return link.terminal is not None
+        return self._fit(frames, row, message, round_)
+
+    def _unfit(self, frames: FrameColumns, row: int, link: Link, key: int) -> tuple[Reason, str, int] | None:
+        """Why a frame does not count although it is whole, and the result that its answer says; None when it does."""
+        if int(self._core.table.number[link.index]) != key:
+            return Reason.IDENTITY_MISMATCH, f"the number {key} on the connection of {link.number}", FAILED
+        if not (frames.length_ok_905 if link.code == JT905 else frames.length_ok)[row]:
+            return Reason.BAD_FRAME, "its length is not what it says", BAD_MESSAGE
+        if link.code == JT808 and frames.encrypted[row]:
+            return Reason.ENCRYPTED, "its body is encrypted", UNSUPPORTED
+        if link.code == JT808 and frames.parted[row] and link.terminal is None:
+            return Reason.NOT_AUTHENTICATED, "a part before it authenticated", FAILED
+        return None
+
+    def _fit(self, frames: FrameColumns, row: int, message: Message, round_: Round) -> bool:
+        """Take a frame that counts; True where it is a position, which is not taken here."""
+        link = message.link
+        if link.code == JT905:
+            at = int(frames.start[row])
+            message.body = frames.data[at + HEADER_BYTES : at + int(frames.size[row])].tobytes()
+            if message.message_id in _IDS_905:
+                return True
+        else:
+            link.version = message.version
+            message.body = frames.body(row)
+            if frames.parted[row]:
+                at = int(frames.body_start[row])
+                total, index = (
+                    int.from_bytes(frames.data[at - back : at - back + 2].tobytes(), "big") for back in (4, 2)
+                )
+                self._messages.parts.part(message, total, index, round_)
+                return False
+            if message.message_id in _IDS_808:
+                return link.terminal is not None
         self._messages.take(message, round_)
         return False
 
@@ -277,7 +285,7 @@ class JtSide:
             self._judge(found, bodies, rows, slots, [message.link for message in some], result, round_)
             for message, code in zip(some, result.tolist(), strict=True):
                 if message.owed:
-                    self._messages.answer_after(message, code, round_)
+                    self._messages.answers.after(message, code, round_)
 
 
 def _broken(frames: FrameColumns, row: int) -> tuple[Reason, str] | None:
@@ -286,7 +294,7 @@ def _broken(frames: FrameColumns, row: int) -> tuple[Reason, str] | None:
         return Reason.BAD_FRAME, "7d is followed by neither 01 nor 02"
     if not frames.checksum_ok[row]:
         return Reason.BAD_CHECKSUM, "the xor over the frame is not 0"
-    if frames.size[row] < 12:
+    if frames.size[row] < HEADER_BYTES:
         return Reason.BAD_FRAME, f"{int(frames.size[row])} bytes are no header"
     if int(frames.number[row]) == NO_NUMBER:
         return Reason.BAD_FRAME, "the terminal number is no digits"

@@ -32,7 +32,9 @@ class GatewayLimits:
         nap_ms: pause after a round that read from `nap_above` connections or more, so that the next brings more.
         nap_above: see `nap_ms`.
         tick_ms: how often time-outs are looked at.
-        orders_per_terminal: orders that wait for an answer of one terminal; the oldest gives way.
+        check_s: how often sessions are compared with the registry, and orders without an answer forgotten.
+        check_s: float = 5.0
+    orders_per_terminal: orders that wait for an answer of one terminal; the oldest gives way.
         order_s: how long an answer to an order is waited for.
         max_orders: orders handed over by other threads and not yet taken up.
         strangers_kept: frames quarantined of one connection that has not said who it is; then it is closed.

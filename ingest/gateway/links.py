@@ -7,7 +7,7 @@ the gateway's thread touches either.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +51,7 @@ class Link:
     )  # fmt: skip
 
     def __init__(
-        self, sock: socket.socket | None, index: int, side: str, address: str, sockaddr: object = None
+        self, sock: socket.socket | None, index: int, side: str, address: str, sockaddr: tuple[Any, ...] = ()
     ) -> None:
         self.sock = sock
         self.fd = -1 if sock is None else sock.fileno()
