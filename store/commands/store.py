@@ -67,7 +67,7 @@ class CommandStore:
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._changed = threading.Condition()
-        self._changes = 0
+        self._changes = self._nudges = 0
         self._closed = False
         self._failure: StoreError | None = None
         self._writer: sqlite3.Connection | None = None
@@ -289,12 +289,19 @@ class CommandStore:
             return now
         until_s = time.monotonic() + timeout_s  # a real sleep: no other clock ends a condition's wait
         with self._changed:
-            while self._changes <= after_change:
+            nudges = self._nudges
+            while self._changes <= after_change and self._nudges == nudges:
                 left_s = until_s - time.monotonic()
                 if left_s <= 0:
                     break
                 self._changed.wait(left_s)
             return self._changes
+
+    def nudge(self) -> None:
+        """Wake who waits now, without a change."""
+        with self._changed:
+            self._nudges += 1
+            self._changed.notify_all()
 
     def position(self, consumer: str) -> int | None:
         """How far a reader of something else has come, that gives commands for it; None before the first time."""

@@ -222,6 +222,11 @@ def test_who_waits_is_woken_by_a_change(store: CommandStore) -> None:
     made = new(store)
     waiter.join(30)
     assert seen == [before + 1]
+    nudged = threading.Thread(target=lambda: seen.append(store.wait(before + 1, 30.0)))
+    nudged.start()
+    while nudged.is_alive():  # a nudge before the wait begins wakes nobody
+        store.nudge()
+    assert seen == [before + 1, before + 1]
     store.save_position("desk", 7)
     assert store.changes == before + 1, "nobody waits for that"
     store.step(made, send(made, "mqtt", T0))
