@@ -112,6 +112,11 @@ class Core:
         self._later.append(call)
         self._wake()
 
+    @property
+    def waiting_calls(self) -> int:
+        """How many calls wait for the gateway's thread."""
+        return len(self._later)
+
     def run_later(self) -> None:
         """Call what `later` was given; on the gateway's thread."""
         for _ in range(len(self._later)):

@@ -126,7 +126,8 @@ class Gateway:
             self._thread = None
 
     def send(self, order: Order) -> bool:
-        """Send an order to a connected terminal; False when it is not connected. Raises Refused where its protocol cannot.
+        """Send an order to a connected terminal; False when it is not connected. Raises Refused where its
+        protocol cannot, TryAgain where too many orders wait.
 
         What is written is at the terminal's mercy: an answer comes as `events.reply`, or never. An order that could not
         be written because the terminal left meanwhile comes back as a `Reply` that is not ok.
@@ -135,6 +136,8 @@ class Gateway:
         if link is None or not link.open:
             return False
         outs = DIALECTS[link.code].orders(order.name, order.args, version=link.version, phone_number=self._phone_number)
+        if self._core.waiting_calls >= self._limits.max_orders:
+            raise TryAgain(f"{self._limits.max_orders} orders wait already.", mend="Try again in a moment.")
         self._core.later(partial(self._begin, link, order, outs))
         return True
 

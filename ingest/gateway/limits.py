@@ -33,8 +33,7 @@ class GatewayLimits:
         nap_above: see `nap_ms`.
         tick_ms: how often time-outs are looked at.
         check_s: how often sessions are compared with the registry, and orders without an answer forgotten.
-        check_s: float = 5.0
-    orders_per_terminal: orders that wait for an answer of one terminal; the oldest gives way.
+        orders_per_terminal: orders that wait for an answer of one terminal; the oldest gives way.
         order_s: how long an answer to an order is waited for.
         max_orders: orders handed over by other threads and not yet taken up.
         strangers_kept: frames quarantined of one connection that has not said who it is; then it is closed.
@@ -66,6 +65,7 @@ class GatewayLimits:
     nap_ms: float = 2.0
     nap_above: int = 16
     tick_ms: int = 200
+    check_s: float = 5.0
     orders_per_terminal: int = 64
     order_s: float = 120.0
     max_orders: int = 10_000
