@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ingest.jt808.alarms import ALARM_NAMES, VIDEO_ALARM_NAMES
-from ingest.wire.fields import Bcd, Bytes, Field, Text, u8, u16, u32
+from ingest.wire.fields import Bcd, Bytes, Field, Int, Text, u8, u16, u32
 from ingest.wire.groups import Items, List
 from ingest.wire.reader import Malformed
 
@@ -56,7 +56,6 @@ _U32: list[tuple[int, str, str, str]] = [
     (0x0072, "contrast", "", "0 to 127"),
     (0x0073, "saturation", "", "0 to 127"),
     (0x0074, "chroma", "", "0 to 255"),
-    (0x0080, "odometer_km", "km", "tenths"),
     (0x0093, "gnss_interval_s", "s", "between two details of GNSS"),
     (0x0095, "gnss_upload", "", "by the way of 0x0094"),
     (0x0100, "can_1_sample_ms", "ms", "0 none"),
@@ -71,7 +70,6 @@ _ALARM_WORDS: list[tuple[int, str, str]] = [
 ]
 _U16: list[tuple[int, str, str, str]] = [
     (0x0031, "fence_radius_m", "m", "of the fence against being moved"),
-    (0x005B, "overspeed_warning_kmh", "km/h", "tenths below the limit"),
     (0x005C, "fatigue_warning_s", "s", "before the limit"),
     (0x005D, "collision", "", "bits 0 to 7 time in 4 ms, 8 to 15 acceleration in 0.1 g"),
     (0x005E, "rollover_deg", "°", "30 by default"),
@@ -184,6 +182,12 @@ _TPMS = (
     Bytes("reserved_end", meaning="as the maker has it"),
 )
 _GROUPS: list[tuple[int, str, Sequence[Field]]] = [
+    (0x0080, "odometer_km", (u32("odometer_km", unit="km", scale=10),)),
+    (
+        0x005B,
+        "overspeed_warning_kmh",
+        (u16("overspeed_warning_kmh", "so much below the limit", unit="km/h", scale=10),),
+    ),
     (0x0032, "forbidden_hours", (Bytes("forbidden_hours", 4, "begin and end: hour, minute (2019)"),)),
     (0x0110, "can_collect", (Bytes("can_collect", 8, "which CAN id is collected how often"),)),
     (
@@ -235,6 +239,8 @@ _GROUPS: list[tuple[int, str, Sequence[Field]]] = [
     (0xF367, "blind_spot", (u8("rear_time_s", unit="s"), u8("side_time_s", unit="s"))),
 ]
 
+_SCALED = [fields[0] for _, _, fields in _GROUPS if isinstance(fields[0], Int) and fields[0].scale != 1]
+
 TABLE: dict[int, Sequence[Field]] = {
     **{number: (u32(name, meaning, unit=unit),) for number, name, unit, meaning in _U32},
     **{number: (u32(name, meaning, bits=ALARM_NAMES),) for number, name, meaning in _ALARM_WORDS},
@@ -273,7 +279,7 @@ def parameter(number: int, text: str) -> dict[str, object]:
             raise Malformed(f"0x{number:04x}", f"takes hex and not {text[:40]!r}") from error
     if not isinstance(fields[0], Text):
         try:
-            value = int(text, 0)
+            value = float(text) if fields[0] in _SCALED else int(text, 0)
         except ValueError as error:
             raise Malformed(f"0x{number:04x}", f"takes a number and not {text[:40]!r}") from error
     made = {"id": number, "name": NAMES[number], "value": value}

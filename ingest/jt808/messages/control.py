@@ -45,6 +45,7 @@ MESSAGES = (
         Word("the parameters that were asked for", "查询终端参数应答"),
         (u16("answers_serial", "serial of the query"), PARAMETERS),
         _SOURCE,
+        tail=True,  # terminals are known that count fewer than they send
     ),
     Message(
         0x8105,
