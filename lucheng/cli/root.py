@@ -17,6 +17,7 @@ import lucheng.cli.keep_commands as keep
 import lucheng.cli.read_commands as read
 import lucheng.cli.rule_commands as rules
 import lucheng.cli.service_commands as service
+import lucheng.cli.simulate_command as simulating
 import lucheng.cli.terminal_commands as terminals
 import lucheng.cli.trip_commands as trips
 import lucheng.cli.unit_commands as units
@@ -82,3 +83,5 @@ for name, sub, panel in (
     ("rules", rules.rules, "panel.keep"),
 ):
     app.add_typer(sub, name=name, rich_help_panel=text(panel))
+
+terminals.terminal.command("simulate", help=text("simulate"), epilog=simulating.epilog())(command(simulating.simulate))

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from lucheng.cli.alarm_texts import ALARM_TEXTS
 from lucheng.cli.command_texts import COMMAND_TEXTS
 from lucheng.cli.fence_texts import FENCE_TEXTS
+from lucheng.cli.simulate_texts import SIMULATE_TEXTS
 from lucheng.cli.terminal_texts import TERMINAL_TEXTS
 from model.codes import Word
 
@@ -257,6 +258,7 @@ TEXTS: dict[str, Word] = {
     **ALARM_TEXTS,
     **COMMAND_TEXTS,
     **FENCE_TEXTS,
+    **SIMULATE_TEXTS,
     **TERMINAL_TEXTS,
 }
 

@@ -50,6 +50,9 @@ def obey_jt(terminal: Terminal, packet: Packet, values: Values) -> None:
 
 def _replied(terminal: Terminal, _packet: Packet, values: Values) -> None:
     terminal.link.answer(values["serial"], values["result"], values["message_id"])
+    if values["result"] == OK:
+        for upload in list(terminal.uploads.values()):
+            upload.replied(values["serial"])
 
 
 def _registered(terminal: Terminal, _packet: Packet, values: Values) -> None:
@@ -59,7 +62,7 @@ def _registered(terminal: Terminal, _packet: Packet, values: Values) -> None:
 
 
 def _parts_wanted(terminal: Terminal, _packet: Packet, values: Values) -> None:
-    for upload in terminal.uploads.values():
+    for upload in list(terminal.uploads.values()):
         if upload.first_serial == values["serial"]:
             terminal.send_packets(upload.wanted(values["parts"]))
 

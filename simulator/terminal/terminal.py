@@ -264,7 +264,7 @@ class Terminal:
         return self._upload(media_id, packets, lose, len(data))
 
     def _upload(self, media_id: int, packets: list[Packet], lose: Collection[int], size_bytes: int) -> Upload:
-        upload = self.uploads[media_id] = Upload(media_id, packets)
+        upload = self.uploads[media_id] = Upload(media_id, packets, by_replies=not self.protocol.is_808)
         note = f"{len(packets)} parts" + (f", lost {sorted(lose)}" if lose else "")
         self._saw(packets[0], up=True, values={"media_id": media_id, "bytes": size_bytes}, note=note)
         self.link.send_raw(b"".join(packet.raw for packet in packets if packet.index not in lose))
@@ -340,6 +340,11 @@ class Terminal:
     def wait_answers(self, serials: Sequence[int], timeout_s: float | None = None) -> list[int]:
         """The results of all, in order; the time-out is for each."""
         return [self.wait_answer(serial, timeout_s) for serial in serials]
+
+    @property
+    def busy(self) -> bool:
+        """Whether the platform still has something to answer."""
+        return self.link.up and bool(self.link.unanswered() or any(not one.done for one in self.uploads.values()))
 
     def longest_call_s(self) -> int | None:
         """What it was told about the longest single call; None: nothing."""

@@ -18,13 +18,15 @@ class Upload:
     Attributes:
         media_id: the terminal's number of it.
         first_serial: serial of its first part.
+        by_replies: JT/T 905, where each piece is answered by itself; done when all are.
         again: parts that the platform asked for again, in order, repeats included.
     """
 
-    def __init__(self, media_id: int, packets: Sequence[Packet]) -> None:
+    def __init__(self, media_id: int, packets: Sequence[Packet], *, by_replies: bool = False) -> None:
         self.media_id, self.first_serial = media_id, packets[0].serial
         self.again: list[int] = []
         self._packets = {packet.index: packet for packet in packets}
+        self._unanswered = {packet.serial for packet in packets} if by_replies else set[int]()
         self._done = threading.Event()
 
     @property
@@ -52,6 +54,9 @@ class Upload:
         """The parts from `index` on."""
         return [packet for at, packet in self._packets.items() if at >= index]
 
-    def finish(self) -> None:
-        """The platform has it."""
-        self._done.set()
+    def replied(self, serial: int) -> None:
+        """The platform has the piece with that serial (JT/T 905)."""
+        if serial in self._unanswered:
+            self._unanswered.discard(serial)
+            if not self._unanswered:
+                self._done.set()
