@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.gateway.links import JT808, JT905
+from ingest.gateway.links import GT06, JT808, JT905
+from ingest.gt06 import codec as gt06_codec
+from ingest.gt06 import commands as gt06_commands
+from ingest.gt06.messages import CATALOGUE as GT06_TABLE
 from ingest.jt808 import codec as jt808_codec
 from ingest.jt808 import commands as jt808_commands
 from ingest.jt808.messages import CATALOGUE as JT808_TABLE
@@ -39,4 +42,5 @@ class Dialect:
 DIALECTS: dict[int, Dialect] = {
     JT808: Dialect("jt808", JT808_TABLE, jt808_commands.orders, jt808_commands.answer_of, jt808_codec.write_frames),
     JT905: Dialect("jt905", JT905_TABLE, jt905_commands.orders, jt905_commands.answer_of, jt905_codec.write_frames),
+    GT06: Dialect("gt06", GT06_TABLE, gt06_commands.orders, gt06_commands.answer_of, gt06_codec.write_frames),
 }

@@ -237,11 +237,14 @@ class Gateway:
             for link in got.links:
                 if link.sock is None:
                     self._end_datagram(link, round_)
-                elif len(link.rest) > limits.max_buffer_bytes:
-                    self._jt.rest_too_long(link, round_)
-                    core.end(link)
         if got.gt06:
             self._gt06.take(got.gt06, round_)
+        for link in (*got.links, *[link for link, _ in got.gt06]):
+            if len(link.rest) > limits.max_buffer_bytes:
+                core.stats.overruns += 1
+                core.refuse(round_, link, Reason.TOO_LARGE, f"{len(link.rest)} bytes without an end", link.rest)
+                link.rest = b""
+                core.end(link)
         for link in got.ended:
             if len(link.rest) > 1:
                 core.refuse(round_, link, Reason.BAD_FRAME, "the connection ended within a frame", link.rest)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 IntArray = npt.NDArray[np.int64]
 TRACKING_905, BLIND_905 = 0x0202, 0x0203
+#: Protocols that the registry may name for a terminal on this port.
+_MINE = ("", "jt808", "jt905")
 _IDS_808 = (POSITION, BATCH)
 _IDS_905 = (POSITION, TRACKING_905, BLIND_905)
 
@@ -72,13 +74,6 @@ class JtSide:
     def stop(self, round_: Round) -> None:
         """Quarantine what will not be completed any more."""
         self._messages.parts.stop(round_)
-
-    def rest_too_long(self, link: Link, round_: Round) -> None:
-        """The bytes after the last mark of `link` are over the limit."""
-        self._core.stats.overruns += 1
-        detail = f"{len(link.rest)} bytes without an end"
-        self._core.refuse(round_, link, Reason.TOO_LARGE, detail, link.rest)
-        link.rest = b""
 
     def _plain(self, frames: FrameColumns, index: IntArray) -> npt.NDArray[np.bool_]:
         """Which frames are positions, without a fault, of terminals that are believed."""
@@ -168,6 +163,8 @@ class JtSide:
         """Find out who a new connection is; True where the registry knows it."""
         core, link = self._core, message.link
         terminal = core.terminals.find(message.number) if message.number else None
+        if terminal is not None and terminal.protocol not in _MINE:
+            terminal = None
         if terminal is None or not terminal.enabled:
             self._messages.stranger(message, terminal, round_)
             return False

@@ -41,13 +41,14 @@ class Link:
         number: what it said it is, digits without leading zeros; `code` the protocol it speaks, UNKNOWN before.
         terminal: as registered, from the moment it is believed; `version` of its standard.
         strange: frames quarantined before it was believed.
+        zone_offset_ms: how far a tracker's clock is ahead of UTC, by its login.
         orders: orders that wait for an answer, by each of our serials.
         parted: frames of our last messages that went in parts, by the serial of the first.
     """
 
     __slots__ = (
         "address", "code", "ended", "fd", "index", "number", "open", "orders", "out", "parted", "rest", "side", "sock", "sockaddr",
-        "strange", "terminal", "unsent", "version",
+        "strange", "terminal", "unsent", "version", "zone_offset_ms",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +70,7 @@ class Link:
         self.terminal: Terminal | None = None
         self.version = 2013
         self.strange = 0
+        self.zone_offset_ms = 0
         self.orders: dict[int, Pending] = {}
         self.parted: dict[int, list[bytes]] = {}
 
