@@ -21,9 +21,9 @@ from ingest.gt06.messages.parts import (
     left_from,
     left_is,
 )
-from ingest.jt905.fields import LooseItems
 from ingest.wire.fields import Bcd, Bytes, Field, Int, Text, u8, u16, u32
 from ingest.wire.groups import Group, List, When, if_left
+from ingest.wire.loose import LooseItems
 from ingest.wire.message import Message, Way
 from model.codes import Word
 

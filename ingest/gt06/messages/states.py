@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from ingest.gt06.fields import DeviceTime, ToText
 from ingest.gt06.messages.parts import SOURCE
-from ingest.jt905.fields import LooseItems
 from ingest.wire.fields import Bcd, Bytes, Field, Int, Values, u8, u16, u32
 from ingest.wire.groups import Group, When
+from ingest.wire.loose import LooseItems
 from ingest.wire.message import Message, Way
 from model.codes import Word
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ingest.jt905.alarms import ALARM_NAMES, STATUS_NAMES
-from ingest.jt905.fields import LooseItems
 from ingest.jt905.messages.session import DEVICE_TYPES, SOURCE
 from ingest.wire.fields import Bcd, BcdTime, Bytes, Field, Int, u8, u16, u32
 from ingest.wire.groups import List
+from ingest.wire.loose import LooseItems
 from ingest.wire.message import Message, Way
 from model.codes import Word
 

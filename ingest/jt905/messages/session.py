@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ingest.jt905.fields import LooseItems
 from ingest.jt905.parameters import NAMES, TABLE, VERSIONS
 from ingest.wire.fields import Text, Values, u8, u16
 from ingest.wire.groups import Group, Items, List, When
+from ingest.wire.loose import LooseItems
 from ingest.wire.message import Message, Way
 from model.codes import Word
 
