@@ -8,8 +8,7 @@ Source: JT/T 808-2019 4.4.2; the same in JT/T 905.2.
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import xor as _xor
+import numpy as np
 
 from ingest.wire.reader import Malformed
 
@@ -41,7 +40,7 @@ def unescape(escaped: bytes) -> bytes:
 
 def xor(plain: bytes) -> int:
     """The checksum: all bytes of header and body, exclusive or."""
-    return reduce(_xor, plain, 0)
+    return int(np.bitwise_xor.reduce(np.frombuffer(plain, np.uint8)))
 
 
 def wrap(plain: bytes) -> bytes:
