@@ -30,6 +30,7 @@ from ingest.wire.orders import Out
 from model.batch import PointBatch
 from model.codes import Reason
 from model.command import Reply
+from model.errors import TryAgain
 
 if TYPE_CHECKING:
     from ingest.gateway.seams import GatewayEvents, Order, Take, Terminals

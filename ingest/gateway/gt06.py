@@ -7,7 +7,6 @@ is answered after the commit; a frame that is not whole, or whose checksum does 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ingest.gateway import orders
@@ -151,7 +150,7 @@ class Gt06Side:
             core.stats.replies += 1
             core.events.reply(step.reply)
         if step.send is not None:
-            core.later(partial(send_step, core, link, step.send, round_.now_s))
+            send_step(core, link, step.send, round_.now_s)
         return step.known
 
 
