@@ -71,7 +71,9 @@ class House:
     def place(self, **more: object) -> tuple[int, str]:
         """A good request of taxi/1, but for `more`."""
         given = {"id": "taxi/1", "token": self.token, "timestamp": 1_760_000_000, "lat": 40.65, "lon": 109.84, **more}
-        return self.ask(**{key: value for key, value in given.items() if value is not None})
+        return self.ask(
+            "GET", body=None, headers=None, **{key: value for key, value in given.items() if value is not None}
+        )
 
     def open(self) -> socket.socket:
         """A bare connection."""
