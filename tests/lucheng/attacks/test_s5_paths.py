@@ -51,7 +51,8 @@ NAMES = (
 #: Every file that lucheng makes in a data folder.
 KNOWN = {
     "lock", "api.sock", "registry.db", "points.log.db.mark", "alarms.log.db.mark", "points.log.db", "alarms.log.db", "series.db", "desk.db", "audit.db",
-    "audit.checkpoints", "keys", "keys/secret.key", "keys/audit.key",
+    "audit.checkpoints", "keys", "keys/secret.key", "keys/audit.key", "commands.db", "reports.db", "evidence",
+    "evidence/evidence.db",
 }  # fmt: skip
 
 
@@ -88,6 +89,11 @@ def test_no_command_takes_a_path_for_a_name(data: Path, tree: Tree) -> None:
             ("device", "credentials", "--", name),
             ("track", *window, "--", name),
             ("where", "--", name),
+            ("command", "send", "--", name, "query"),
+            ("command", "send", "--alarm", name, "--", "taxi/1", "query"),
+            ("command", "list", "--", name),
+            ("command", "show", "--", name),
+            ("command", "approve", "--", name),
             ("device", "add", "--gateway", name, "--", "taxi/2"),
             ("device", "add", "--site", name, "--", "taxi/2"),
             ("site", "add", "--lat", "40", "--lon", "109", "--camera", name, "--", "school"),
