@@ -2,18 +2,14 @@
 
 Invariants: a change is durable when a call returns; a command moves by the pure steps of `model.command` alone, and only
 from the version that the step was decided on; only the device that was told may answer; what was given for one cause is
-given once. After a failed commit nothing is written any more, since a failed sync is never tried again. It decides
-nothing about who may command, sends nothing and audits nothing: the console and the service do.
+given once. It decides nothing about who may command, sends nothing and audits nothing: the console and the service do.
 """
 
 from __future__ import annotations
 
 import builtins
 import sqlite3
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,9 +17,9 @@ from typing import Any
 from model.alarm import SYSTEM
 from model.clock import Clock
 from model.command import Command, CommandState, Reply, answer
-from model.errors import Conflict, NotFound, Refused, StoreError, UsageError
-from store.commands.rows import INSERT, MIGRATIONS, OPEN, SELECT, UPDATE, command_of, row_of
-from store.database import connect, migrate, refuse_newer, transaction, translated
+from model.errors import Conflict, NotFound, Refused, UsageError
+from store.commands.file import CommandFile, count
+from store.commands.rows import INSERT, OPEN, SELECT, UPDATE, command_of, row_of
 
 DEFAULT_MAX_QUEUED_PER_DEVICE = 20
 #: Rows that one call returns at most.
@@ -32,13 +28,11 @@ DEFAULT_MAX_LIST_ROWS = 10_000
 MAX_ID_CHARS = 64
 #: What is due is taken in such pieces, commands.
 DEFAULT_DUE_ROWS = 500
-#: How often another process' changes are looked for, seconds.
-_POLL_S = 0.1
 _COUNTER = "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-_CHANGE, _NUMBER = "change", "command"
+_NUMBER = "command"
 
 
-class CommandStore:
+class CommandStore(CommandFile):
     """The commands of one file. Any thread may call anything.
 
     Args:
@@ -60,31 +54,8 @@ class CommandStore:
         read_only: bool = False,
         max_queued_per_device: int = DEFAULT_MAX_QUEUED_PER_DEVICE,
     ) -> None:
-        self._path = path
-        self._clock = clock
-        self._read_only = read_only
+        super().__init__(path, clock=clock, read_only=read_only)
         self._max_queued = max_queued_per_device
-        self._writing = threading.Lock()
-        self._reading = threading.Lock()
-        self._changed = threading.Condition()
-        self._changes = self._nudges = 0
-        self._closed = False
-        self._failure: StoreError | None = None
-        self._writer: sqlite3.Connection | None = None
-        self._reader: sqlite3.Connection | None = None
-        try:
-            if not read_only:
-                self._writer = connect(path)
-                migrate(self._writer, MIGRATIONS, path)
-            with self._reading:
-                self._open_reader()
-            self._changes = self._counter(_CHANGE)
-        except sqlite3.Error as error:
-            self._release()
-            raise translated(error, path) from error
-        except BaseException:
-            self._release()
-            raise
 
     # -- giving -------------------------------------------------------------------------------
 
@@ -120,7 +91,7 @@ class CommandStore:
                 if known is not None:
                     return command_of(known)
             self._check_room(connection, device, by)
-            number = _count(connection, _NUMBER)
+            number = count(connection, _NUMBER)
             now_ms = self._clock.now_ms()
             year = datetime.fromtimestamp(now_ms / 1000, UTC).year
             made = Command(
@@ -270,38 +241,7 @@ class CommandStore:
         """Listen-ins that went out and have not been ended, answered or not."""
         return self._commands(f"{SELECT} WHERE ends_ms > 0 AND ended_ms = 0 ORDER BY number")
 
-    # -- changes ------------------------------------------------------------------------------
-
-    @property
-    def changes(self) -> int:
-        """How many changes there have been, ever; of another process' file as it stands there."""
-        if self._read_only:
-            return self._counter(_CHANGE)
-        with self._changed:
-            return self._changes
-
-    def wait(self, after_change: int, timeout_s: float) -> int:
-        """Sleep until there are more changes than `after_change`, or the time is over; how many there are."""
-        if self._read_only:
-            until_s = self._clock.monotonic_s() + timeout_s
-            while (now := self.changes) <= after_change and self._clock.monotonic_s() < until_s:
-                self._clock.sleep(_POLL_S)
-            return now
-        until_s = time.monotonic() + timeout_s  # a real sleep: no other clock ends a condition's wait
-        with self._changed:
-            nudges = self._nudges
-            while self._changes <= after_change and self._nudges == nudges:
-                left_s = until_s - time.monotonic()
-                if left_s <= 0:
-                    break
-                self._changed.wait(left_s)
-            return self._changes
-
-    def nudge(self) -> None:
-        """Wake who waits now, without a change."""
-        with self._changed:
-            self._nudges += 1
-            self._changed.notify_all()
+    # -- those who read on ----------------------------------------------------------------------
 
     def position(self, consumer: str) -> int | None:
         """How far a reader of something else has come, that gives commands for it; None before the first time."""
@@ -313,99 +253,8 @@ class CommandStore:
         with self._transaction(kept=False) as connection:
             connection.execute(_COUNTER, (f"position.{consumer}", position))
 
-    def close(self) -> None:
-        """Release the file after who is writing; twice is once."""
-        with self._writing:
-            self._closed = True
-            self._release()
-
-    # -- the file -----------------------------------------------------------------------------
-
-    @contextmanager
-    def _transaction(self, *, kept: bool = True) -> Iterator[sqlite3.Connection]:
-        """One transaction, durable at its end; `kept` counts it as a change and wakes who waits.
-
-        Raises StoreError: nothing of it was kept, and nothing will be any more; TryAgain: another process holds the file.
-        """
-        with self._writing:
-            connection = self._writable()
-            try:
-                with transaction(connection):
-                    rows_before = connection.total_changes
-                    yield connection
-                    counted = kept and connection.total_changes > rows_before
-                    if counted:
-                        _count(connection, _CHANGE)
-            except sqlite3.Error as error:
-                failure = translated(error, self._path)
-                if isinstance(failure, StoreError):
-                    self._failure = failure
-                raise failure from error
-        if counted:
-            self._tell()
-
-    def _tell(self) -> None:
-        with self._changed:
-            self._changes += 1
-            self._changed.notify_all()
-
-    def _writable(self) -> sqlite3.Connection:
-        if self._read_only:
-            raise StoreError(f"{self._path.name} was opened for reading only.", mend="Open it as the writer.")
-        if self._failure is not None:
-            raise StoreError(self._failure.message, mend=self._failure.mend)
-        if self._writer is None:
-            raise StoreError(f"{self._path.name} is closed.", mend="Open it again.")
-        return self._writer
-
     def _commands(self, sql: str, values: Sequence[object] = ()) -> builtins.list[Command]:
         return [command_of(row) for row in self._rows(sql, values)]
-
-    def _counter(self, name: str) -> int:
-        found = self._rows("SELECT value FROM counters WHERE name = ?", (name,))
-        return int(found[0][0]) if found else 0
-
-    def _rows(self, sql: str, values: Sequence[object] = ()) -> builtins.list[tuple[Any, ...]]:
-        """What a query finds, as committed."""
-        with self._reading:
-            if self._closed:
-                raise StoreError(f"{self._path.name} is closed.", mend="Open it again.")
-            try:
-                self._open_reader()
-                return [] if self._reader is None else self._reader.execute(sql, values).fetchall()
-            except sqlite3.Error as error:
-                raise translated(error, self._path) from error
-
-    def _open_reader(self) -> None:
-        """Open the connection that reads; a file that another process has not made yet stays unopened."""
-        if self._reader is not None or (self._read_only and not self._path.exists()):
-            return
-        reader = connect(self._path, read_only=True)
-        try:
-            made = refuse_newer(reader, MIGRATIONS, self._path) == len(MIGRATIONS)
-        except BaseException:
-            reader.close()
-            raise
-        if made:
-            self._reader = reader
-        else:
-            reader.close()  # its writer is at work on it
-
-    def _release(self) -> None:
-        with self._reading:
-            for connection in (self._reader, self._writer):
-                if connection is not None:
-                    connection.close()
-            self._reader = self._writer = None
-
-
-def _count(connection: sqlite3.Connection, name: str) -> int:
-    """The next number under a name."""
-    sql = (
-        "INSERT INTO counters (name, value) VALUES (?, 1)"
-        " ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value"
-    )
-    return int(connection.execute(sql, (name,)).fetchone()[0])
 
 
 def _no_such(command_id: str) -> NotFound:
