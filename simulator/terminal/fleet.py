@@ -40,6 +40,8 @@ DEFAULT_RETRY_S = 0.1
 DEFAULT_MAX_RETRY_S = 2.0
 #: Messages that the platform may refuse before the run is given up.
 DEFAULT_MAX_REFUSED = 100_000
+#: Result of 8001 that says "taken, and the alarm in it is being handled".
+ALARM_HANDLED = 4
 _READ_BYTES = 1 << 16
 _EVENTS = 4_096
 
@@ -378,7 +380,7 @@ class Fleet:
         if found is None:
             return
         message = found[0]
-        if result == 0:
+        if result in (0, ALARM_HANDLED):
             self._answered += 1
         else:
             self._refused += 1

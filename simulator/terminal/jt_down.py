@@ -38,17 +38,28 @@ def _parts_wanted(body: bytes, _protocol: Protocol) -> Values:
 
 
 def _set_parameters(body: bytes, protocol: Protocol) -> Values:
-    taxi = protocol is Protocol.JT905
-    shape, at = (">HB", 0) if taxi else (">IB", 1)
+    if protocol is not Protocol.JT905:
+        return {"parameters": _rows(body, 1, ">IB")}
+    # With a count in front or without: platforms of JT/T 905 do either.
+    try:
+        found = _rows(body, 1, ">HB")
+        if len(found) == body[0]:
+            return {"parameters": found}
+    except (BadFrame, struct.error):
+        pass
+    return {"parameters": _rows(body, 0, ">HB")}
+
+
+def _rows(body: bytes, at: int, shape: str) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     while at < len(body):
         number, size = struct.unpack_from(shape, body, at)
-        at += 3 if taxi else 5
+        at += struct.calcsize(shape)
         if at + size > len(body):
             raise BadFrame(f"parameter {number:#06x} has {size} bytes, {len(body) - at} are there")
         found[number] = body[at : at + size]
         at += size
-    return {"parameters": found}
+    return found
 
 
 def _get_some(body: bytes, protocol: Protocol) -> Values:

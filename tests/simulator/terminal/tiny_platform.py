@@ -65,12 +65,12 @@ class Platform:
                 buffer += data
                 for raw in cut(self.protocol, buffer):
                     packet = unpack(self.protocol, raw)
-                    answer = self._answer(packet)
-                    if answer:
-                        made.sendall(answer)
                     with self._changed:
                         self.packets.append(packet)
                         self._changed.notify_all()
+                    answer = self._answer(packet)
+                    if answer:
+                        made.sendall(answer)
 
     def _answer(self, packet: Packet) -> bytes:
         if packet.message_id in self.mute:
