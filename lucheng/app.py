@@ -1,7 +1,7 @@
-"""The whole data path, as two literal lists. Start reading here.
+"""The whole data path, as literal lists. Start reading here.
 
 What comes in is decoded and made durable; only then is it acknowledged (`inbound`). What is in the
-log is judged in columns and kept (`pipeline`). Both lists are run as they stand: a stage that is
+log is judged in columns and kept (`pipeline`). The lists are run as they stand: a stage that is
 not in a list does not happen.
 """
 
@@ -29,6 +29,14 @@ def inbound(way: Inbound) -> list[tuple[str, Callable[[Arrival], None]]]:
         ("decode: messages ▸ columns, what is wrong ▸ quarantine", way.decode),
         ("pack: columns ▸ records of the log", way.pack),
         ("log: group commit, then acknowledge", way.commit),
+    ]
+
+
+def from_terminals(way: Inbound) -> list[tuple[str, Callable[[Arrival], None]]]:
+    """The same for what the gateway decoded itself, frame by frame of many terminals at once."""
+    return [
+        ("pack: columns ▸ records of the log", way.pack),
+        ("log: group commit, then answer the terminals", way.commit),
     ]
 
 

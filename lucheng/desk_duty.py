@@ -46,6 +46,7 @@ class DeskDuty:
         down: the connection to devices; None where there is none.
         clock: source of time.
         on_fatal: called once when a store failed.
+        answers_to: whether a device is answered by MQTT; a terminal has its answer in its own protocol.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class DeskDuty:
         clock: Clock,
         *,
         on_fatal: Callable[[BaseException], None],
+        answers_to: Callable[[str], bool] = lambda _device: True,
     ) -> None:
+        self._answers_to = answers_to
         self._desk = desk
         self._audit = audit
         self._down = down
@@ -120,6 +123,11 @@ class DeskDuty:
             return
         for answer in self._desk.answers(limit=MAX_ANSWERS):
             if answer.number in self._under_way:
+                continue
+            if not self._answers_to(answer.device):
+                with self._lock:
+                    self._under_way.add(answer.number)
+                self._sent(answer.number)
                 continue
             payload = msgspec.json.encode({"id": answer.alarm_id, "state": answer.state})
             with self._lock:

@@ -8,7 +8,7 @@ points. It judges no values.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ingest.decode.decoder import Decoded, Decoder
     from ingest.mqtt.messages import Messages
     from model.clock import Clock
+    from model.command import Reply
     from store.log.committer import Committer
 
 _packer = msgspec.msgpack.Encoder()
@@ -53,9 +54,18 @@ class Inbound:
         points: committer of the points' log.
         alarms: committer of the alarms' log.
         clock: for the receive time.
+        keep_replies: keeps what devices answered to commands, durably, before their messages are acknowledged.
     """
 
-    def __init__(self, decoder: Decoder | None, points: Committer, alarms: Committer, clock: Clock) -> None:
+    def __init__(
+        self,
+        decoder: Decoder | None,
+        points: Committer,
+        alarms: Committer,
+        clock: Clock,
+        keep_replies: Callable[[Sequence[Reply]], None] = lambda _replies: None,
+    ) -> None:
+        self._keep_replies = keep_replies
         self._decoder = decoder
         self._points = points
         self._alarms = alarms
@@ -113,6 +123,8 @@ class Inbound:
 
     def commit(self, arrival: Arrival) -> None:
         """Hand the records to their committers; acknowledge when the last of them is durable."""
+        if arrival.decoded is not None and arrival.decoded.replies:
+            self._keep_replies(arrival.decoded.replies)
         if not arrival.points and not arrival.alarms:
             arrival.done()
             return

@@ -11,6 +11,7 @@ from store.desk.limits import DeskLimits
 if TYPE_CHECKING:
     from config.sections import Settings
     from ingest.decode.limits import DecodeLimits
+    from ingest.gateway.limits import GatewayLimits
     from ingest.mqtt.connection import MqttLimits
     from lucheng.runner import RunnerLimits
 
@@ -109,4 +110,26 @@ def mqtt_limits(settings: Settings) -> MqttLimits:
         backoff_first_s=mqtt.reconnect_min_ms / 1000,
         backoff_max_s=mqtt.reconnect_max_ms / 1000,
         nap_ms=mqtt.nap_ms,
+    )
+
+
+def gateway_limits(settings: Settings) -> GatewayLimits:
+    """Limits of the gateway of terminals."""
+    from ingest.gateway.limits import GatewayLimits  # noqa: PLC0415 needed by the service alone
+
+    gateway = settings.gateway
+    return GatewayLimits(
+        max_connections=gateway.max_connections,
+        greeting_s=gateway.greeting_s,
+        idle_s=gateway.idle_s,
+        max_buffer_bytes=gateway.max_buffer_bytes,
+        max_unsent_bytes=gateway.max_unsent_bytes,
+        max_unanswered_frames=gateway.max_unanswered_frames,
+        max_media_bytes=gateway.max_media_bytes,
+        max_open_bytes=gateway.max_open_bytes,
+        part_timeout_s=gateway.part_timeout_s,
+        part_retries=gateway.part_retries,
+        quarantine_raw_bytes=settings.limits.quarantine_raw_bytes,
+        extra_bytes=settings.limits.extra_bytes,
+        order_s=settings.commands.reply_timeout_s,
     )

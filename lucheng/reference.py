@@ -19,6 +19,7 @@ from config.sections import Settings, section_types
 from config.settings import bounds_text, env_name, example
 from config.toml_lines import toml_value
 from console.metrics import METRICS
+from lucheng.reference_protocols import protocols_page
 from model.codes import ALARM_BY_NAME, ALARM_KINDS, MARK_WORDS, REASON_WORDS, Mark, Reason
 from model.errors import LuchengError
 from store.audit_actions import AUDIT_ACTIONS
@@ -186,6 +187,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "rules.md": rules_page,
     "metrics.md": metrics_page,
     "audit-actions.md": audit_page,
+    "protocols.md": lambda: protocols_page(_table),
 }
 
 

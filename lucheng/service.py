@@ -13,9 +13,8 @@ import os
 import signal as os_signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,25 +26,22 @@ from sdnotify import SystemdNotifier
 
 from console.api import make_app
 from console.server import ApiServer
-from ingest.decode.decoder import Decoder
-from ingest.decode.topics import ALARM_TOPICS, POINT_TOPICS
-from ingest.mqtt.connection import MqttSource
 from ingest.mqtt.down import DownLink
-from ingest.mqtt.messages import Messages
 from lucheng.alarm_path import AlarmPath
-from lucheng.app import inbound, pipeline
+from lucheng.app import pipeline
 from lucheng.broker_link import BrokerLink
 from lucheng.clock_watch import ClockWatch
 from lucheng.desk_duty import DeskDuty
-from lucheng.inbound import Inbound
 from lucheng.ingesting import ServiceSink, ingest_file
-from lucheng.limits import clean_limits, decoder_limits, mqtt_limits, rule_limits, runner_limits
+from lucheng.limits import clean_limits, rule_limits, runner_limits
 from lucheng.logs import configure
+from lucheng.mqtt_sources import MqttSources
 from lucheng.operating import operations_of
 from lucheng.pulse import Pulse
 from lucheng.rooms import open_rooms, operating_system_user
 from lucheng.runner import Runner
 from lucheng.steps import Steps
+from lucheng.terminal_link import TerminalLink
 from lucheng.turns import Turns
 from model.clock import Clock, SystemClock
 from model.errors import LuchengError
@@ -57,7 +53,6 @@ if TYPE_CHECKING:
 DRAIN_S = 8.0
 REGISTRY_POLL_S = 1.0
 COLLECT_AFTER_ALLOCATIONS = 100_000
-SOURCE_COUNTERS = ("received", "acknowledged", "unacked_messages", "connects", "failures", "sessions_lost", "malformed")
 
 _log = structlog.get_logger(__name__)
 
@@ -79,8 +74,6 @@ class Service:
         self._data_dir = data_dir
         self._stack = ExitStack()
         self._started_s = self.clock.monotonic_s()
-        self._places: dict[int, tuple[float, float] | None] = {}
-        self._places_version = -1
 
     # -- start --------------------------------------------------------------------------------
 
@@ -103,8 +96,8 @@ class Service:
         self.link = BrokerLink(self.rooms, settings)
         self._stack.callback(self.link.close)
         self.link.open()
+        self._open_commands()
         self._open_sources()
-        self._open_duty()
         self._open_api()
         follower = threading.Thread(target=self._follow_registry, name="registry", daemon=True)
         follower.start()
@@ -175,94 +168,67 @@ class Service:
             on_fatal=self.fail,
             late_ms=limits.late_alarm_ms,
         )
-        self.pulse = Pulse(self.points, self.clock, self._listening)
+        self.sources = MqttSources(
+            rooms,
+            self.directory,
+            self.points,
+            self.alarms,
+            register=self._register,
+            keep_replies=lambda replies: self.terminals.keep_replies(replies),  # noqa: PLW0108 made later
+        )
+        self.pulse = Pulse(self.points, self.clock, self.sources.listening)
         self.pulse.catch_up(rooms, steps.facts, self.directory.slot)
         self.runner.start()
         self.alarm_path.start()
 
-    def _open_duty(self) -> None:
+    def _open_commands(self) -> None:
+        """Terminals, and what gives devices their commands."""
+        rooms, mqtt = self.rooms, self.settings.mqtt
         assert self.link.desk is not None
-        mqtt = self.settings.mqtt
         self.down = DownLink(self.link.desk, f"{mqtt.client_id}-desk", ca_file=mqtt.ca_file)
         self.down.start()
         self._stack.callback(self.down.stop)
-        self.duty = DeskDuty(self.rooms.desk, self.rooms.audit, self.down, self.clock, on_fatal=self.fail)
-        self.duty.start()
-        self.pulse.start()
-        self._stack.callback(self.pulse.stop)
-
-    def _listening(self) -> bool:
-        return all(source.state.subscribed for source in self.sources.values())
-
-    def _open_sources(self) -> None:
-        assert self.link.points is not None
-        assert self.link.alarms is not None
-        mqtt = self.settings.mqtt
-        limits = mqtt_limits(self.settings)
-        ca_file = str(mqtt.ca_file) if mqtt.ca_file else None
-        self.sources = {
-            "points": MqttSource(
-                self.link.points,
-                # With our own ACL files the broker takes the user name instead; both are fixed.
-                mqtt.client_id,
-                POINT_TOPICS,
-                self._handler(),
-                limits=limits,
-                clock=self.clock,
-                name="points",
-                ca_file=ca_file,
-            ),
-            "alarms": MqttSource(
-                self.link.alarms,
-                f"{mqtt.client_id}-alarms",
-                ALARM_TOPICS,
-                self._handler(),
-                limits=replace(limits, nap_ms=0.0),
-                clock=self.clock,
-                name="alarms",
-                ca_file=ca_file,
-            ),
-        }
-        for source in self.sources.values():
-            source.start()
-
-    def _handler(self) -> Callable[[Messages, Callable[[], None]], None]:
-        settings = self.settings
-        decoder = Decoder(
+        self.terminals = TerminalLink(
+            rooms,
             self.directory,
-            unknown=settings.devices.unknown,
-            register=self._register if settings.devices.unknown == "register" else None,
-            limits=decoder_limits(settings),
-            place_of=self._place_of,
+            self.points,
+            self.alarms,
+            self.down,
+            on_registry_change=self._registry_changed,
+            on_fatal=self.fail,
         )
-        way = Inbound(decoder, self.points, self.alarms, self.clock)
-        way.use(inbound(way))
-        return way.on_batch
-
-    def _place_of(self, slot: int) -> tuple[float, float] | None:
-        """The fixed place of a tag reader; asked once per version of the registry."""
-        if self._places_version != self.directory.version:
-            self._places_version = self.directory.version
-            self._places = {}
-        if slot not in self._places:
-            device = self.rooms.registry.get(self.directory.ids[slot])
-            placed = device.lat is not None and device.lon is not None
-            self._places[slot] = (float(device.lat or 0.0), float(device.lon or 0.0)) if placed else None
-        return self._places[slot]
-
-    def _open_api(self) -> None:
-        operations = operations_of(
-            self.rooms,
+        self.operations = operations_of(
+            rooms,
             on_registry_change=self._registry_changed,
             ingest=self._ingest,
             live=self.live_values,
             directory=self.directory,
             on_fact=self.pulse.fact,
             on_fence_change=self.pulse.fences,
+            sessions=self.terminals.sessions,
         )
+        self.duty = DeskDuty(
+            rooms.desk,
+            rooms.audit,
+            self.down,
+            self.clock,
+            on_fatal=self.fail,
+            answers_to=self.terminals.speaks_mqtt,
+        )
+        self.duty.start()
+        self.terminals.start(self.operations)
+
+    def _open_sources(self) -> None:
+        assert self.link.points is not None
+        assert self.link.alarms is not None
+        self.sources.start(self.link.points, self.link.alarms)
+        self.pulse.start()
+        self._stack.callback(self.pulse.stop)
+
+    def _open_api(self) -> None:
         api = self.settings.api
         app = make_app(
-            operations,
+            self.operations,
             max_body_bytes=api.max_body_bytes,
             request_timeout_s=api.request_timeout_s,
             max_watchers=api.max_watchers,
@@ -288,10 +254,7 @@ class Service:
 
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait until both subscriptions stand."""
-        deadline_s = self.clock.monotonic_s() + timeout_s
-        return all(
-            source.wait_subscribed(max(0.0, deadline_s - self.clock.monotonic_s())) for source in self.sources.values()
-        )
+        return self.sources.wait_subscribed(timeout_s)
 
     def fail(self, error: BaseException) -> None:
         """End the process because a store failed: called from whichever thread found out."""
@@ -350,12 +313,7 @@ class Service:
             "broker_embedded": float(self.link.embedded is not None),
             "broker_port": float(self.link.points.port if self.link.points else 0),
         }
-        for name, source in self.sources.items():
-            state = source.state
-            values[f"mqtt_{name}_connected"] = float(state.subscribed)
-            for key in SOURCE_COUNTERS:
-                values[f"mqtt_{name}_{key}"] = float(getattr(state, key))
-        return values
+        return values | self.sources.live_values() | self.terminals.live_values()
 
     # -- end ----------------------------------------------------------------------------------
 
@@ -368,10 +326,13 @@ class Service:
                 self._note("service.stop", str(os.getpid()))
 
     def _drain(self) -> None:
-        for source in self.sources.values():  # all at once: each takes its own time to let go
-            threading.Thread(target=source.stop, daemon=True).start()
-        for source in self.sources.values():
-            source.stop()
+        stops = [*self.sources.stops(), self.terminals.stop_reading]
+        letting_go = [threading.Thread(target=stop, daemon=True) for stop in stops]
+        for thread in letting_go:  # all at once: each takes its own time to let go
+            thread.start()
+        for thread in letting_go:
+            thread.join(2 * DRAIN_S)
+        self.terminals.stop(drain_s=DRAIN_S)
         self.pulse.stop()
         self.points.close(timeout_s=DRAIN_S)
         self.alarms.close(timeout_s=DRAIN_S)

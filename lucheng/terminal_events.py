@@ -1,4 +1,4 @@
-"""What terminals tell besides places: replies, photos, reports, that they came and went; each made durable, then answered.
+"""What terminals tell besides places: photos, reports, that they came; each made durable, then answered.
 
 Invariants: nothing here runs on the gateway's thread but the handing over; what waits is bounded, and what finds no room
 is not acknowledged, so the terminal sends it again; a photo belongs to the alarm that its device has open. It decides
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from devices.details import details_of
-from model.errors import LuchengError, StoreError
+from model.errors import LuchengError, UsageError
 
 if TYPE_CHECKING:
     from lucheng.rooms import Rooms
@@ -38,8 +38,10 @@ class TerminalEvents:
 
     Args:
         rooms: the open data folder.
+        on_reply: told what a terminal answered to a command; from the gateway's thread, must not block.
+        on_online: told that a terminal can be reached; likewise.
         on_registry_change: called after a device's protocol was learnt.
-        on_fatal: called once when a store failed.
+        on_fatal: called once when this thread cannot go on.
         max_waiting, max_waiting_bytes: what may wait.
     """
 
@@ -47,12 +49,16 @@ class TerminalEvents:
         self,
         rooms: Rooms,
         *,
+        on_reply: Callable[[Reply], None],
+        on_online: Callable[[], None],
         on_registry_change: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
         max_waiting: int = DEFAULT_MAX_WAITING,
         max_waiting_bytes: int = DEFAULT_MAX_WAITING_BYTES,
     ) -> None:
         self._rooms = rooms
+        self._on_reply = on_reply
+        self._on_online = on_online
         self._on_registry_change = on_registry_change
         self._on_fatal = on_fatal
         self._max_waiting = max_waiting
@@ -63,6 +69,8 @@ class TerminalEvents:
         self._stopping = False
         #: Things turned away because too much waited.
         self.turned_away = 0
+        #: Media that can never be kept: empty, or of an impossible form.
+        self.refused = 0
         self._thread = threading.Thread(target=self._loop, name="terminal-events", daemon=True)
 
     def start(self) -> None:
@@ -81,6 +89,7 @@ class TerminalEvents:
     def online(self, slot: int, device: str, protocol: str) -> None:
         """A terminal has a session; what it speaks is noted where the registry does not say it."""
         del slot
+        self._on_online()
         self._later(0, lambda: self._learn(device, protocol))
 
     def offline(self, slot: int, device: str) -> None:
@@ -88,13 +97,17 @@ class TerminalEvents:
 
     def reply(self, reply: Reply) -> None:
         """A terminal answered a command."""
-        self._later(0, lambda: self._answer(reply))
+        self._on_reply(reply)
 
     def media(self, new: NewEvidence, done: Callable[[], None]) -> None:
         """A photo, sound or clip is complete."""
 
         def keep() -> None:
-            self._rooms.evidence.put(replace(new, alarm=new.alarm or self._alarm_of(new.device)))
+            try:
+                self._rooms.evidence.put(replace(new, alarm=new.alarm or self._alarm_of(new.device)))
+            except UsageError as error:  # it never will be kept: sending it again would not help
+                self.refused += 1
+                _log.warning("media that cannot be kept", device=new.device, error=str(error))
             done()
 
         self._later(len(new.data), keep)
@@ -130,7 +143,9 @@ class TerminalEvents:
                 size_bytes, work = self._work.popleft()
             try:
                 work()
-            except LuchengError as error:  # a full disk ends no alarm's way: it is said, and the terminal sends it again
+            except (
+                LuchengError
+            ) as error:  # a full disk ends no alarm's way: it is said, and the terminal sends it again
                 _log.error("what a terminal sent is not kept", error=str(error))
             except BaseException as error:
                 _log.error("what a terminal sent is not kept", error=str(error), exc_info=True)
@@ -139,12 +154,6 @@ class TerminalEvents:
             finally:
                 with self._some:
                     self._waiting_bytes -= size_bytes
-
-    def _answer(self, reply: Reply) -> None:
-        try:
-            self._rooms.commands.reply(reply, self._rooms.clock.now_ms())
-        except StoreError as error:
-            self._on_fatal(error)
 
     def _alarm_of(self, device: str) -> str:
         return self._rooms.desk.open_alarm(device, EVIDENCE_KINDS)
