@@ -10,6 +10,7 @@ Source: Concox GT06 protocol 1.8, chapters 3 and 4.
 from __future__ import annotations
 
 import binascii
+import re
 from dataclasses import dataclass
 
 from ingest.wire.reader import Malformed
@@ -22,6 +23,9 @@ MAX_SHORT_COUNTED_BYTES = 255
 #: A length above it is taken for damage: no message in the table is near it.
 DEFAULT_MAX_FRAME_BYTES = 8_192
 
+#: Places at which a frame is looked for behind one that seems to go on: what a hostile sender can make of that is bounded.
+_MOST_TRIES = 32
+_MARK, _STOP_AND_MARK = re.compile(rb"xx|yy"), re.compile(rb"\r\n(?:xx|yy)")
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -101,18 +105,15 @@ def split(buffer: bytes, *, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> t
     while True:
         start = _next_mark(buffer, at)
         total = _total(buffer, start, max_frame_bytes)
-        if total == 0:  # not complete
-            ahead = _whole_ahead(buffer, start + 1, max_frame_bytes)
-            if ahead < 0:
-                break
-            at = ahead
-        elif total < 0:
-            at = start + 1
-        else:
+        if total == 0 and not _whole_behind(buffer, start, max_frame_bytes):
+            break
+        if total > 0:
             if start > bad:
                 junk.append(buffer[bad:start])
             frames.append(buffer[start : start + total])
             at = bad = start + total
+        else:
+            at = start + 1
     if start > bad:
         junk.append(buffer[bad:start])
     return frames, buffer[start:], junk
@@ -120,9 +121,9 @@ def split(buffer: bytes, *, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> t
 
 def _next_mark(buffer: bytes, at: int) -> int:
     """Where the next start mark, or the first half of one at the very end, begins; the end where there is none."""
-    found = [place for place in (buffer.find(SHORT_MARK, at), buffer.find(LONG_MARK, at)) if place >= 0]
-    if found:
-        return min(found)
+    found = _MARK.search(buffer, at)
+    if found is not None:
+        return found.start()
     return len(buffer) - (1 if len(buffer) > at and buffer[-1] in (0x78, 0x79) else 0)
 
 
@@ -142,16 +143,18 @@ def _total(buffer: bytes, start: int, max_frame_bytes: int) -> int:
     return total if buffer.startswith(STOP, start + total - 2) else -1
 
 
-def _whole_ahead(buffer: bytes, at: int, max_frame_bytes: int) -> int:
-    """Where a whole frame whose CRC holds begins, behind one that seems to go on; -1 where there is none.
+def _whole_behind(buffer: bytes, start: int, max_frame_bytes: int) -> bool:
+    """Whether behind a frame that seems to go on another ends and a whole one begins, whose checksum holds.
 
-    Such a frame inside another is no chance: the length of the outer one is damaged.
+    That is no chance: the length of the outer one is damaged.
     """
-    while True:
-        start = _next_mark(buffer, at)
-        if start >= len(buffer) - 1:
-            return -1
-        total = _total(buffer, start, max_frame_bytes)
-        if total > 0 and open_frame(buffer[start : start + total]).checksum_ok:
-            return start
-        at = start + 1
+    at = start + 1
+    for _ in range(_MOST_TRIES):
+        found = _STOP_AND_MARK.search(buffer, at)
+        if found is None:
+            return False
+        at = found.start() + len(STOP)
+        total = _total(buffer, at, max_frame_bytes)
+        if total > 0 and open_frame(buffer[at : at + total]).checksum_ok:
+            return True
+    return False

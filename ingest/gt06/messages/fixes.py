@@ -273,7 +273,7 @@ FIXES = (
                 "11 bytes are left",
             ),
             u8("alarm", "code: see `CAMERA_ALARMS`"),
-            if_left(u16("reserved")),
+            When(u16("reserved"), left_from(2), "2 bytes are left"),
             ToText("files"),
         ),
         "JC100",
