@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -56,7 +56,7 @@ class House:
 def house() -> Iterator[House]:
     registry, log, events = Registry(), Log(), Events()
     gateway = Gateway(
-        LIMITS, clock=SystemClock(), terminals=registry, take=log.take, events=events, jt_port=0, gt06_port=0,
+        replace(LIMITS, part_timeout_s=0.3), clock=SystemClock(), terminals=registry, take=log.take, events=events, jt_port=0, gt06_port=0,
         phone_number="04720000110",
     ).start()  # fmt: skip
     yield House(gateway, registry, log, events)
