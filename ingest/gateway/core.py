@@ -131,11 +131,13 @@ class Core:
                 self.dirty.append(link)
             link.out += frames
 
-    def end(self, link: Link) -> None:
-        """Close `link` at the end of this turn."""
-        if link.open and not link.ended:
-            link.ended = True
-            self.ending.append(link)
+    def end(self, link: Link) -> bool:
+        """Close `link` at the end of this turn; False where that was said before."""
+        if not link.open or link.ended:
+            return False
+        link.ended = True
+        self.ending.append(link)
+        return True
 
     # -- sessions -----------------------------------------------------------------------------
 

@@ -147,6 +147,19 @@ class Gateway:
         link = self._core.by_slot.get(slot)
         return PROTOCOL_NAMES[link.code] if link is not None and link.open else ""
 
+    def sessions(self) -> list[dict[str, str]]:
+        """The terminals that have a session now: `device`, `protocol`, `number`, `address`."""
+        return [
+            {
+                "device": link.device,
+                "protocol": PROTOCOL_NAMES[link.code],
+                "number": link.number,
+                "address": link.address,
+            }
+            for link in list(self._core.by_slot.values())
+            if link.open
+        ]
+
     @property
     def stats(self) -> GatewayStats:
         """Counters; see `GatewayStats`."""
@@ -289,10 +302,8 @@ class Gateway:
         now_s = core.clock.monotonic_s()
         self._next_tick_s = now_s + limits.tick_ms / 1000
         rude, idle = core.table.silent(now_s, limits.greeting_s, limits.idle_s)
-        core.stats.greeting_timeouts += len(rude)
-        core.stats.idle_timeouts += len(idle)
-        for link in (*rude, *idle):
-            core.end(link)
+        core.stats.greeting_timeouts += sum(map(core.end, rude))
+        core.stats.idle_timeouts += sum(map(core.end, idle))
         round_ = Round(now_s, core.clock.now_ms())
         self._jt.tick(round_)
         if round_.durable_needed or round_.then:

@@ -63,7 +63,16 @@ class JtParts:
         """One part of a message of a believed JT/T 808 terminal."""
         core = self._core
         core.stats.parts += 1
-        part = Part(message.number, message.message_id, total, index, message.serial, message.body, message.version)
+        part = Part(
+            message.number,
+            message.message_id,
+            total,
+            index,
+            message.serial,
+            message.body,
+            message.version,
+            ordered=message.link.sock is not None,
+        )
         added = core.parts.add(part, round_.now_s)
         core.stats.open_bytes = core.parts.open_bytes + core.photos.open_bytes
         for lost in added.lost:

@@ -6,8 +6,10 @@ one message only; nothing depends on the connection, so a terminal may go on aft
 for one message and for all. It neither answers nor stores anything.
 
 Which message a part belongs to: parts have consecutive serials (JT/T 808-2019 4.4.3), so serial - (index - 1) names the
-message. Two deviations of real terminals are allowed for: another message took a serial in between (the part follows the
-last one, its serial a few further), and a part that was asked for comes with a fresh serial.
+message. Two deviations of terminals are allowed for. Another message may take a serial in between: the part follows the
+last one, its serial no further than a part of the terminal's next message could be. And a part that was asked for may
+come with a fresh serial instead of its own, which the standard forbids (8.5: the same frames again): over an ordered
+connection only, where a newer message's first part comes before its others, and so never for a first part.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ class Part:
         message_id, total, index, serial: of its header; index from 1.
         body: its share of the body.
         version: edition of the terminal.
+        ordered: whether its connection keeps the order in which frames were sent.
     """
 
     number: str
@@ -43,6 +46,7 @@ class Part:
     serial: int
     body: bytes
     version: int = 0
+    ordered: bool = False
 
     @property
     def base(self) -> int:
@@ -79,6 +83,16 @@ class Open:
     def body(self) -> bytes:
         """What has come, in order."""
         return b"".join(self.held[index] for index in sorted(self.held))
+
+    def followed_by(self, part: Part) -> bool:
+        """Whether it is the next part, with room for another message's serial in front of it."""
+        step = (part.serial - self.last_serial) & 0xFFFF
+        return part.index == self.last_index + 1 and step <= min(SERIALS_BETWEEN, self.total)
+
+    def brought_again(self, part: Part) -> bool:
+        """Whether it is a part that was asked for, under a serial later than all that the message had."""
+        later = (part.serial - (self.base + self.total - 1)) & 0xFFFF
+        return part.ordered and part.index > 1 and part.index in self.asked and 0 < later < 0x8000
 
 
 class What(Enum):
@@ -260,8 +274,7 @@ class Parts:
                 if held == part.body and part.serial == one.serials[part.index]:
                     return one, None
                 continue
-            follows = part.index == one.last_index + 1
-            if part.index in one.asked or (follows and (part.serial - one.last_serial) & 0xFFFF <= SERIALS_BETWEEN):
+            if one.followed_by(part) or one.brought_again(part):
                 return one, None
         return None, None
 

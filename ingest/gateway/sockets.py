@@ -214,8 +214,7 @@ class Sockets:
 
     def _too_much_unsent(self, link: Link) -> None:
         if len(link.unsent) > self._limits.max_unsent_bytes:
-            self._core.stats.overruns += 1
-            self._core.end(link)
+            self._core.stats.overruns += self._core.end(link)
 
     def _send_datagram(self, link: Link, data: bytes) -> None:
         if self._udp is not None:
