@@ -118,7 +118,7 @@ def piece905(body: bytes) -> Piece:
     reader = Reader(body)
     reason, image, camera, size, offset = (
         int.from_bytes(reader.take(count, name), "big")
-        for count, name in ((1, "reason"), (4, "image_id"), (1, "camera"), (4, "size"), (4, "offset"))
+        for count, name in ((2, "reason"), (4, "image_id"), (1, "camera"), (4, "size"), (4, "offset"))
     )
     data = reader.take(reader.left, "data")
     if not data or offset + len(data) > size:

@@ -234,4 +234,4 @@ class Terminals(RuleBasedStateMachine):
 
 
 def test_loss_order_and_repeats() -> None:
-    run_state_machine_as_test(Terminals, settings=settings(max_examples=60, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(Terminals, settings=settings(max_examples=200, stateful_step_count=40, deadline=None))
