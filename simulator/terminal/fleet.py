@@ -60,6 +60,7 @@ class Fleet:
         plate_of: plate of a number, when it registers.
         start_ms, step_ms: device time of the first place, and from place to place; whole seconds.
         seed: of the retries.
+        items: whether places have additional items, see `Stock`.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Fleet:
         start_ms: int | None = None,
         step_ms: int = 1_000,
         seed: int = 0,
+        items: bool = False,
     ) -> None:
         self.protocol = Protocol(protocol)
         if self.protocol is Protocol.GT06:
@@ -94,7 +96,15 @@ class Fleet:
             FleetLink(
                 at,
                 number,
-                Stock(self.protocol, number, start_ms=begin_ms // 1000 * 1000, step_ms=step_ms, places=places, seed=at),
+                Stock(
+                    self.protocol,
+                    number,
+                    start_ms=begin_ms // 1000 * 1000,
+                    step_ms=step_ms,
+                    places=places,
+                    seed=at,
+                    items=items,
+                ),
                 known.get(number, ""),
             )
             for at, number in enumerate(numbers)

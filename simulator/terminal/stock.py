@@ -24,6 +24,14 @@ _PLACE_808 = np.dtype([
     ("alarm", ">u4"), ("status", ">u4"), ("lat", ">u4"), ("lon", ">u4"), ("altitude", ">u2"), ("speed", ">u2"),
     ("heading", ">u2"), ("time", np.uint8, 6),
 ])  # fmt: skip
+#: Additional items as most terminals send them: mileage of 0.1 km, signal strength, satellites; number and length before each.
+_ITEMS_808 = np.dtype([
+    ("head_01", ">u2"), ("mileage", ">u4"), ("head_30", ">u2"), ("signal", np.uint8), ("head_31", ">u2"), ("satellites", np.uint8),
+])  # fmt: skip
+_ITEMS_905 = np.dtype([("head_01", ">u2"), ("mileage", ">u4")])
+_ITEM_VALUES = {"head_01": 0x0104, "head_30": 0x3001, "signal": 23, "head_31": 0x3101, "satellites": 11}
+#: 0.1 km, of which a vehicle at `DEFAULT_SPEED_KMH` makes one in ten seconds; 200,000 km.
+_MOST_MILEAGE = 2_000_000
 _PLACE_905 = np.dtype([
     ("alarm", ">u4"), ("status", ">u4"), ("lat", ">u4"), ("lon", ">u4"), ("speed", ">u2"), ("heading", np.uint8),
     ("time", np.uint8, 6),
@@ -57,6 +65,7 @@ class Stock:
         start_ms, step_ms: device time of place 0, whole seconds; from place to place.
         places: to a message: 1 as 0200, more as 0704 (0203 of JT/T 905).
         seed: where on the loop it is.
+        items: whether each place has additional items: mileage, of JT/T 808 also signal strength and satellites. A 0203 has none.
     """
 
     def __init__(
@@ -69,6 +78,7 @@ class Stock:
         places: int,
         seed: int,
         place: tuple[float, float] = DEFAULT_PLACE,
+        items: bool = False,
     ) -> None:
         self.places = places
         self._taxi = protocol is Protocol.JT905
@@ -78,7 +88,12 @@ class Stock:
         self._status = default_status(protocol)
         self._single = places == 1
         message_id = 0x0200 if self._single else 0x0203 if self._taxi else 0x0704
-        size = 25 if self._taxi else 28
+        fixed = _PLACE_905 if self._taxi else _PLACE_808
+        more = (
+            (_ITEMS_905 if self._taxi else _ITEMS_808) if items and (self._single or not self._taxi) else np.dtype([])
+        )
+        self._form = np.dtype(fixed.descr + more.descr if more.names else fixed)
+        size = self._form.itemsize
         body = size if self._single else places * size if self._taxi else 3 + places * (2 + size)
         template = unescape(pack(protocol, message_id, bytes(body), number=number)[0][1:-1])
         self._head = np.frombuffer(template[: len(template) - body - 1], np.uint8)
@@ -118,7 +133,7 @@ class Stock:
         angle = (DEFAULT_SPEED_KMH / 3.6 / DEFAULT_RADIUS_M * seconds + self._phase) % math.tau
         scale = 600_000 if self._taxi else 1_000_000
         narrow = math.cos(math.radians(self._place[0]))
-        made = np.zeros(count, _PLACE_905 if self._taxi else _PLACE_808)
+        made = np.zeros(count, self._form)
         made["status"] = self._status
         made["lat"] = np.rint((self._place[0] + DEFAULT_RADIUS_M / _METRES_PER_DEGREE * np.cos(angle)) * scale)
         made["lon"] = np.rint(
@@ -128,4 +143,6 @@ class Stock:
         made["heading"] = heading // 2 if self._taxi else heading
         made["speed"] = round(DEFAULT_SPEED_KMH * 10)
         made["time"] = bcd_times(seconds)
+        for name in (self._form.names or ())[len((_PLACE_905 if self._taxi else _PLACE_808).names or ()) :]:
+            made[name] = seconds // 10 % _MOST_MILEAGE if name == "mileage" else _ITEM_VALUES[name]
         return made.view(np.uint8).reshape(count, -1)

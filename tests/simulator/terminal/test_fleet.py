@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,3 +114,17 @@ def test_gt06_has_no_closed_loop_and_files_have_a_limit() -> None:
         Fleet("127.0.0.1", 1, NUMBERS, protocol=Protocol.GT06)
     with pytest.raises(UsageError, match="open files"):
         need_files(100_000_000)
+
+
+@pytest.mark.parametrize(("protocol", "places"), [(Protocol.JT808, 1), (Protocol.JT808_2019, 7), (Protocol.JT905, 1)])
+def test_additional_items_are_as_the_slow_writer_writes_them(protocol: Protocol, places: int) -> None:
+    stock = Stock(protocol, "13800000001", start_ms=START_MS, step_ms=60_000, places=places, seed=3, items=True)
+    more = () if protocol is Protocol.JT905 else ((0x30, b"\x17"), (0x31, b"\x0b"))
+    fixes = [
+        replace(fix, items=((0x01, (fix.time_ms // 10_000 % 2_000_000).to_bytes(4, "big")), *more))
+        for fix in drive(START_MS, 20 * places, 60_000, seed=3)
+    ]
+    for at, raw in enumerate(stock.make(0, 20, 0)):
+        some = fixes[at * places : (at + 1) * places]
+        body = jt.position(some[0], protocol) if places == 1 else jt.batch(some, protocol, blind=False)
+        assert _near(unpack(protocol, raw).body, body), at
