@@ -4,7 +4,8 @@ Purpose: the fast way from `FrameColumns` to a `PointBatch`. Invariants: those o
 at checksums, lengths or message ids: the caller chooses the frames.
 
 Body (JT/T 905.2-2014 10.4.11): alarm u32, status u32, latitude and longitude u32 in 1/10,000 minute, speed u16 0.1 km/h,
-direction u8 of 2°, time BCD6 of GMT+8; then items. 0x0202 (tracking) and 0x0203 (blind zone) hold the same body.
+direction u8 of 2°, time BCD6 of GMT+8; then items. 0x0202 (tracking) holds the same body; so does 0x0203 (blind zone), or
+several fixed parts without items, one behind the other (as SmallChi/JT905 reads it): a body of n × 25 bytes is n places.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def positions905(
     extra_bytes: int = DEFAULT_EXTRA_BYTES,
     most_items: int = DEFAULT_MOST_ITEMS,
 ) -> Positions:
-    """Decode one position from each of the frames `rows`; those of 0x0203 are `Flag.BUFFERED`.
+    """Decode the position of each of the frames `rows`; those of 0x0203, one or several, are `Flag.BUFFERED`.
 
     Args:
         frames: what was cut.
@@ -95,11 +96,18 @@ def positions905(
         most_items: additional items of one position that are looked at.
     """
     at = np.asarray(rows, np.int64)
-    start = frames.start[at]
-    buffered = (frames.message_id[at] == BLIND_ZONE_SUPPLEMENT) * np.uint16(Flag.BUFFERED)
-    bodies = bodies_of(
-        frames, at, slots, start + HEADER_BYTES + skip_bytes, start + frames.size[at], more_flags=buffered
-    )
+    start, end = frames.start[at] + HEADER_BYTES + skip_bytes, frames.start[at] + frames.size[at]
+    blind = frames.message_id[at] == BLIND_ZONE_SUPPLEMENT
+    if blind.any():
+        several = blind & ((end - start) % BODY_BYTES == 0) & (end > start)
+        counts = np.where(several, (end - start) // BODY_BYTES, 1)
+        slots = np.repeat(spread(slots, len(at), np.int32), counts)
+        received_ms = np.repeat(spread(received_ms, len(at), np.int64), counts)
+        number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        at, blind, several = np.repeat(at, counts), np.repeat(blind, counts), np.repeat(several, counts)
+        start = np.repeat(start, counts) + number * BODY_BYTES
+        end = np.where(several, start + BODY_BYTES, np.repeat(end, counts))
+    bodies = bodies_of(frames, at, slots, start, end, more_flags=blind * np.uint16(Flag.BUFFERED))
     return _decode(bodies, received_ms, extra_bytes, most_items)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ingest.jt905.alarms import ALARM_NAMES, STATUS_NAMES
 from ingest.jt905.messages.session import SOURCE
-from ingest.wire.fields import BcdTime, Field, Int, u8, u16, u32
-from ingest.wire.groups import Group, if_left
+from ingest.wire.fields import BcdTime, Field, Int, Values, u8, u16, u32
+from ingest.wire.groups import Group, List, When, if_left
 from ingest.wire.loose import LooseItems
 from ingest.wire.message import Message, Way
 from model.codes import Word
@@ -47,6 +47,12 @@ ITEMS: dict[int, tuple[Field, ...]] = {
 EXTRAS = LooseItems("items", ITEMS, ITEM_NAMES, "additional items; unknown and broken ones are kept")
 _REPORT = (*POSITION, EXTRAS)
 
+
+def _several(_got: Values, _version: int, left: int) -> bool:
+    """Whether a body of 0203 is nothing but fixed parts: then it holds that many places."""
+    return left % POSITION_BYTES == 0 and left > 0
+
+
 POSITIONS = (
     Message(0x0200, "position", Way.UP, Word("position", "位置信息汇报"), _REPORT, SOURCE),
     Message(0x8201, "query_position", Way.DOWN, Word("ask for the position", "位置信息查询"), (), SOURCE),
@@ -81,7 +87,17 @@ POSITIONS = (
         SOURCE,
     ),
     Message(0x0202, "tracked_position", Way.UP, Word("position while tracked", "位置跟踪信息汇报"), _REPORT, SOURCE),
-    Message(0x0203, "blind_zone_position", Way.UP, Word("position from a blind zone", "位置汇报数据补传"), _REPORT, SOURCE),
+    Message(
+        0x0203,
+        "blind_zone_positions",
+        Way.UP,
+        Word("positions from a blind zone", "位置汇报数据补传"),
+        (
+            When(List("positions", POSITION), _several, "as many as there are, without items"),
+            When(Group("position", _REPORT), lambda got, _version, _left: "positions" not in got, "or one with items"),
+        ),
+        f"{SOURCE}; several as SmallChi/JT905 reads it",
+    ),
     Message(
         0x8500,
         "control_vehicle",

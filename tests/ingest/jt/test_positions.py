@@ -58,17 +58,31 @@ def test_808(bodies: list[bytes], wide: bool) -> None:
     assert sorted(frame for frame, _ in found.bad) == [frame for frame, one in enumerate(read) if one is None]
 
 
+def _places905(body: bytes, message_id: int) -> list[bytes]:
+    """Of 0203 a body that is nothing but fixed parts holds as many places."""
+    if message_id != 0x0203 or len(body) % 25 or not body:
+        return [body]
+    return [body[at : at + 25] for at in range(0, len(body), 25)]
+
+
 @settings(max_examples=120)
-@given(st.lists(bodies905(), max_size=20), st.sampled_from([0x0200, 0x0202, 0x0203]))
+@given(
+    st.lists(
+        st.one_of(bodies905(), st.lists(bodies905().map(lambda body: body[:25]), max_size=4).map(b"".join)), max_size=20
+    ),
+    st.sampled_from([0x0200, 0x0202, 0x0203]),
+)
 def test_905(bodies: list[bytes], message_id: int) -> None:
     frames = _streamed(message_id, bodies)
     found = positions905(frames, np.arange(len(bodies)), *_slots(len(bodies)), extra_bytes=10_000)
-    read = [plain.position905(body) for body in bodies]
-    for one in read:
+    read = [
+        (frame, plain.position905(one)) for frame, body in enumerate(bodies) for one in _places905(body, message_id)
+    ]
+    for _, one in read:
         if one is not None:
             one["buffered"] = message_id == 0x0203
-    _rows_are(found, [(frame, one) for frame, one in enumerate(read) if one is not None])
-    assert sorted(frame for frame, _ in found.bad) == [frame for frame, one in enumerate(read) if one is None]
+    _rows_are(found, [(frame, one) for frame, one in read if one is not None])
+    assert sorted(frame for frame, _ in found.bad) == [frame for frame, one in read if one is None]
 
 
 def _batch(bodies: list[bytes], *, blind: int, count: int | None = None, more: bytes = b"") -> bytes:

@@ -25,7 +25,7 @@ SEEN: dict[int, dict[str, Any]] = {
     1: {"parameters.2.value": "42.49.15.213", "parameters.3.value": "CMIOT", "parameters.7.value": 6203},
     2: {"hardware": "10", "software": "1201", "result": 10},
     4: {"items.0.value": 120.0, "items.1.value": 11.1, "items.2.value": 111, "items.4.value.direction": "in"},
-    6: {"lat": 2.3587416666666665, "heading_deg": 220.0, "time": "2021-09-12T14:13:01+08:00"},
+    6: {"positions.0.lat": 2.3587416666666665, "positions.0.time": "2021-09-12T14:13:01+08:00"},
     7: {"answers_serial": 1, "position.status.set": ["fuel_cut", "circuit_cut"]},
     8: {"images": [1, 2, 3, 4, 5, 3321]},
     9: {"company_licence": "123456", "plate": "E339KK", "on": "2021-10-17T21:00:00+08:00"},
@@ -101,7 +101,8 @@ def test_what_was_encoded_decodes_to_the_same(message: Message, data: st.DataObj
     assert (len(frames), frame.message_id, frame.number, frame.serial) == (1, message.id, "108000000316", serial)
     again = decode_body(frame)
     assert encode(message.name, again, number=frame.number, serial=frame.serial) == frames
-    if message.name != "trip":  # of which 66 bytes of a meter are known by their size alone
+    # 66 bytes of a meter are known by their size alone, and one place without items is also a list of one.
+    if message.name not in {"trip", "blind_zone_positions"}:
         assert again == values
 
 
