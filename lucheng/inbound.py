@@ -71,6 +71,8 @@ class Inbound:
         self._alarms = alarms
         self._clock = clock
         self._stages: list[tuple[str, Callable[[Arrival], None]]] = []
+        #: Messages that were understood and hold nothing to keep.
+        self.passed_over = 0
 
     def use(self, stages: list[tuple[str, Callable[[Arrival], None]]]) -> None:
         """Set the list that `on_batch` runs."""
@@ -94,6 +96,7 @@ class Inbound:
             return
         assert self._decoder is not None
         arrival.decoded = self._decoder.decode(arrival.messages, self._clock.now_ms())
+        self.passed_over += arrival.decoded.passed_over
 
     def pack(self, arrival: Arrival) -> None:
         """Columns, quarantine and signals to records."""

@@ -20,7 +20,6 @@ from lucheng.limits import decoder_limits, mqtt_limits
 if TYPE_CHECKING:
     from devices.directory import Directory
     from ingest.mqtt.broker_url import BrokerUrl
-    from ingest.mqtt.messages import Messages
     from lucheng.rooms import Rooms
     from model.command import Reply
     from store.log.committer import Committer
@@ -58,6 +57,7 @@ class MqttSources:
         self._places: dict[int, tuple[float, float] | None] = {}
         self._places_version = -1
         self._sources: dict[str, MqttSource] = {}
+        self._ways: dict[str, Inbound] = {}
 
     def start(self, points: BrokerUrl, alarms: BrokerUrl) -> None:
         """Connect in the background, as these accounts."""
@@ -67,11 +67,12 @@ class MqttSources:
             ("points", points, mqtt.client_id, POINT_TOPICS, limits),
             ("alarms", alarms, f"{mqtt.client_id}-alarms", ALARM_TOPICS, replace(limits, nap_ms=0.0)),
         ):
+            way = self._ways[name] = self._way()
             self._sources[name] = MqttSource(
                 url,
                 client_id,
                 topics,
-                self._handler(),
+                way.on_batch,
                 limits=mine,
                 clock=self._rooms.clock,
                 name=name,
@@ -80,7 +81,8 @@ class MqttSources:
         for source in self._sources.values():
             source.start()
 
-    def _handler(self) -> Callable[[Messages, Callable[[], None]], None]:
+    def _way(self) -> Inbound:
+        """From the messages of one connection into the logs."""
         settings = self._rooms.settings
         decoder = Decoder(
             self._directory,
@@ -91,7 +93,7 @@ class MqttSources:
         )
         way = Inbound(decoder, self._points, self._alarms, self._rooms.clock, self._keep_replies)
         way.use(inbound(way))
-        return way.on_batch
+        return way
 
     def _place_of(self, slot: int) -> tuple[float, float] | None:
         """The fixed place of a tag reader; asked once per version of the registry."""
@@ -125,7 +127,8 @@ class MqttSources:
         values: dict[str, float] = {}
         for name, source in self._sources.items():
             state = source.state
-            values[f"mqtt_{name}_connected"] = float(state.subscribed)
+            values[f"mqtt_{name}_connected"] = int(state.subscribed)
             for key in COUNTERS:
-                values[f"mqtt_{name}_{key}"] = float(getattr(state, key))
+                values[f"mqtt_{name}_{key}"] = getattr(state, key)
+            values[f"mqtt_{name}_passed_over"] = self._ways[name].passed_over
         return values

@@ -19,6 +19,7 @@ from config.sections import Settings, section_types
 from config.settings import bounds_text, env_name, example
 from config.toml_lines import toml_value
 from console.metrics import METRICS
+from lucheng.live_values import LIVE_VALUES
 from lucheng.reference_protocols import protocols_page
 from model.codes import ALARM_BY_NAME, ALARM_KINDS, MARK_WORDS, REASON_WORDS, Mark, Reason
 from model.errors import LuchengError
@@ -168,7 +169,14 @@ def metrics_page() -> str:
         )
         for row in METRICS
     )
-    return f"# Metrics · 指标\n\n{_table(('metric', 'kind', 'unit', 'label', 'meaning'), rows)}"
+    live = ((f"`{one.name}`", one.unit, f"{one.words.en}<br>{one.words.zh}") for one in LIVE_VALUES)
+    return (
+        f"# Metrics · 指标\n\n{_table(('metric', 'kind', 'unit', 'label', 'meaning'), rows)}"
+        "\n## `lucheng_live` by name · 运行状态值\n\nAlso in `lucheng status`. What only grows begins anew with every "
+        "start; the gateway's are there while a port of it is open.\n"
+        f"同见 `lucheng status`。累计值自启动起计；网关各值仅在其端口开启时出现。\n\n"
+        f"{_table(('name', 'unit', 'meaning'), live)}"
+    )
 
 
 def audit_page() -> str:

@@ -304,14 +304,14 @@ class Service:
         values: dict[str, float] = {
             "uptime_s": round(self.clock.monotonic_s() - self._started_s, 3),
             "log_rows_queued": self.points.stats().queued_rows,
-            "log_commit_s": self.points.stats().commit_s,
+            "log_commit_s": round(self.points.stats().commit_s, 6),
             "pipeline_position": self.runner.position,
             "alarms_position": self.alarm_path.position,
             "lag_ms": self.runner.lag_ms,
             "devices_online": self.steps.heard_since(self.clock.now_ms() - self.settings.trust.live_window_s * 1000),
             "devices_clock_off": self.clocks.devices_off,
-            "broker_embedded": float(self.link.embedded is not None),
-            "broker_port": float(self.link.points.port if self.link.points else 0),
+            "broker_embedded": int(self.link.embedded is not None),
+            "broker_port": self.link.points.port if self.link.points else 0,
         }
         return values | self.sources.live_values() | self.terminals.live_values()
 

@@ -22,6 +22,7 @@ from lucheng.app import from_terminals
 from lucheng.commanding import CommandDuty
 from lucheng.inbound import Inbound
 from lucheng.limits import decoder_limits, gateway_limits
+from lucheng.live_values import GATEWAY_COUNTERS
 from lucheng.terminal_events import TerminalEvents
 from model.errors import LuchengError, TryAgain
 
@@ -231,25 +232,17 @@ class TerminalLink:
 
     def live_values(self) -> dict[str, float]:
         """State by name, for `status` and the metrics."""
-        values: dict[str, float] = {"terminal_events_turned_away": self.events.turned_away}
+        values: dict[str, float] = {
+            "terminal_events_turned_away": self.events.turned_away,
+            "terminal_events_refused": self.events.refused,
+            "evidence_bytes": self._rooms.evidence.total_bytes,
+        }
         if self._duty is not None:
-            values |= {f"commands_{name}": float(count) for name, count in self._duty.counts().items()}
+            values |= {f"commands_{name}": count for name, count in self._duty.counts().items()}
         if self.gateway is not None:
             stats = self.gateway.stats
-            values |= {
-                f"gateway_{name}": float(getattr(stats, name))
-                for name in (
-                    "connections",
-                    "sessions",
-                    "frames",
-                    "positions",
-                    "answers",
-                    "unanswered",
-                    "parts_asked",
-                    "lost",
-                )
-            }
-            values["gateway_bad"] = float(sum(stats.bad.values()))
+            values |= {f"gateway_{name}": getattr(stats, name) for name in GATEWAY_COUNTERS}
+            values["gateway_bad"] = sum(stats.bad.values())
         if self.osmand is not None:
-            values["osmand_answers"] = float(sum(self.osmand.answers.values()))
+            values["osmand_answers"] = sum(self.osmand.answers.values())
         return values

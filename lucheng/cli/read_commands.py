@@ -117,7 +117,11 @@ def where(
 def status(context: typer.Context, *, as_json: Json = False) -> None:
     with reading(place(context)) as client:
         found = client.call("status")
-    output.as_json(found) if as_json else output.pairs(found)
+    if as_json:
+        output.as_json(found)
+    else:  # counts come as any number does; people read them without a point
+        whole = {name: int(value) if float(value).is_integer() else value for name, value in found["live"].items()}
+        output.pairs({**found, "live": whole})
 
 
 @quarantine.command("list", help=text("quarantine.list"))

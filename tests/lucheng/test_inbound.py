@@ -193,3 +193,9 @@ def test_a_log_that_fails_acknowledges_nothing_more(way: Way) -> None:
     with pytest.raises(StoreError):
         way.handle((POINT, point(3)))
     assert len(way.fatal) == 1
+
+
+def test_what_holds_nothing_to_keep_is_acknowledged_and_counted(way: Way) -> None:
+    way.acknowledged(("owntracks/taxi/1/status", b'{"_type":"status"}'), ("owntracks/taxi/1", b'{"_type":"steps"}'))
+    assert way.inbound.passed_over == 2
+    assert read(way.rooms.points_log) == []
