@@ -18,6 +18,7 @@ from ingest.gt06.alarms import signals_of, unknown_code
 from ingest.gt06.codec import Frame
 from ingest.gt06.positions import PointRow, batch_of, position_of, zone_offset_ms_of
 from ingest.wire.fields import Values
+from ingest.wire.message import Way
 from ingest.wire.reader import Malformed
 from model.codes import Reason
 from model.evidence import Report
@@ -71,17 +72,26 @@ class Gt06Side:
         if link.terminal is None:
             refuse(round_, link, Reason.NOT_AUTHENTICATED, f"{frame.message_id:#04x} before its login", raw)
             return
+        read = self._read(link, frame, raw, round_)
+        if read is not None:
+            self._take(link, frame, *read, raw, round_)
+
+    def _read(self, link: Link, frame: Frame, raw: bytes, round_: Round) -> tuple[str, Values] | None:
+        """Name and values of a message by the table; None where it was refused."""
+        refuse = self._core.refuse
         try:
             entry = codec.entry_of(frame.message_id, long=frame.long)
         except Malformed as error:
             refuse(round_, link, Reason.UNKNOWN_MESSAGE, str(error), raw)
-            return
+            return None
+        if entry.way is Way.DOWN:
+            refuse(round_, link, Reason.UNKNOWN_MESSAGE, f"{frame.message_id:#04x} is sent down, never up", raw)
+            return None
         try:
-            values = codec.decode_body(frame)
+            return entry.name, codec.decode_body(frame)
         except Malformed as error:
             refuse(round_, link, Reason.BAD_BODY, str(error), raw)
-            return
-        self._take(link, frame, entry.name, values, raw, round_)
+            return None
 
     def _login(self, link: Link, frame: Frame, raw: bytes, round_: Round) -> bool:
         """Whether the login is that of a tracker that may speak here."""

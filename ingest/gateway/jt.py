@@ -171,13 +171,14 @@ class JtSide:
         code = _code(terminal, message.number, frames, row)
         core.name(link, message.number, key, code)
         link.version = message.version
-        if code == JT905 or not core.require_auth or (link.sock is None and self._vouched(link)):
+        if code == JT905 or not core.require_auth or (link.sock is None and self._vouched(link, terminal)):
             core.believe(link, terminal)
         return True
 
-    def _vouched(self, link: Link) -> bool:
-        """Whether the terminal authenticated over TCP from the host that sends datagrams now."""
-        return self._core.trusted.get(link.number) == link.address.rpartition(":")[0]
+    def _vouched(self, link: Link, terminal: Terminal) -> bool:
+        """Whether the terminal authenticated over TCP from the host that sends datagrams now, and is still bound."""
+        host = link.address.rpartition(":")[0]
+        return self._core.trusted.get(link.number) == host and self._core.terminals.bound(terminal.slot)
 
     # -- positions ----------------------------------------------------------------------------
 
@@ -294,7 +295,7 @@ def _broken(frames: FrameColumns, row: int) -> tuple[Reason, str] | None:
     if frames.size[row] < HEADER_BYTES:
         return Reason.BAD_FRAME, f"{int(frames.size[row])} bytes are no header"
     if int(frames.number[row]) == NO_NUMBER:
-        return Reason.BAD_FRAME, "the terminal number is no digits"
+        return Reason.BAD_FRAME, "the terminal number is no digits, or does not fit 64 bits"
     return None
 
 

@@ -25,9 +25,11 @@ from ingest.gateway.sending import send_step
 from ingest.jt808 import codec as codec808
 from ingest.jt905 import codec as codec905
 from ingest.wire.fields import Values
+from ingest.wire.message import Way
 from ingest.wire.orders import Answer
 from ingest.wire.reader import Malformed
 from model.codes import Reason
+from model.errors import LuchengError
 from model.evidence import Report
 
 if TYPE_CHECKING:
@@ -117,7 +119,11 @@ class JtMessages:
         if not self._registrations:
             return
         asked, self._registrations = self._registrations, []
-        made = self._core.terminals.register_all([one.asked for one in asked])
+        try:
+            made = self._core.terminals.register_all([one.asked for one in asked])
+        except LuchengError:  # the registry cannot write now: no answer, the terminal registers again
+            self._core.stats.registrations_failed += len(asked)
+            return
         for one, answer in zip(asked, made, strict=True):
             body = one.message.serial.to_bytes(2, "big") + bytes((int(answer.result),))
             self.answers.frames(one.message, REGISTER_REPLY, body + answer.token.encode("gbk"))
@@ -196,8 +202,8 @@ class JtMessages:
         link = message.link
         dialect = DIALECTS[link.code]
         entry = dialect.catalogue.by_id.get(message.message_id)
-        if entry is None:
-            why = f"{message.message_id:#06x} is not in the table"
+        if entry is None or entry.way is Way.DOWN:
+            why = f"{message.message_id:#06x} is " + ("not in the table" if entry is None else "sent down, never up")
             self.answers.refuse(round_, message, Reason.UNKNOWN_MESSAGE, why, UNSUPPORTED)
             return
         values = _values905(message) if link.code == JT905 else _values808(message)

@@ -20,7 +20,8 @@ class GatewayLimits:
         max_unsent_bytes: bytes that one terminal has not taken yet; more end its connection.
         max_unanswered_frames: frames read and not yet durable before reading pauses.
         max_media_bytes: largest message put together from parts.
-        max_open_bytes: all messages together of which parts are missing; beyond, the stalest is given up.
+        max_open_bytes: all messages together of which parts are missing (and as much again of taxis' photos); beyond, the
+            stalest is given up.
         part_timeout_s: how long the next part may take before the missing ones are asked for.
         part_retries: how often they are asked for without one coming.
         part_offline_s: how long a message with missing parts waits for its terminal to connect again.

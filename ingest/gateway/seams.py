@@ -55,7 +55,7 @@ class Terminals(Protocol):
 
 
 class GatewayEvents(Protocol):
-    """What the gateway tells. All of it is called on its thread and must be quick."""
+    """What the gateway tells. All of it is called on its thread, must be quick and must not raise."""
 
     def online(self, slot: int, device: str, protocol: str) -> None:
         """A terminal has a session."""

@@ -7,6 +7,7 @@ is written first; a connection beyond the limits is closed. What bytes mean is n
 from __future__ import annotations
 
 import contextlib
+import errno
 import select
 import socket
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ class Sockets:
         self.udp_links: dict[tuple[Any, ...], Link] = {}
         self._listeners: dict[int, tuple[socket.socket, str]] = {}
         self._udp: socket.socket | None = None
+        self._spare = socket.socket()
         self.reading = select.epoll()
         self.writing = select.epoll()
 
@@ -134,7 +136,9 @@ class Sockets:
         for _ in range(self._limits.round_events):
             try:
                 sock, address = listener.accept()
-            except OSError:  # no more, or gone again
+            except OSError as error:  # no more, or gone again
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    self._turn_away(listener)
                 return
             if len(self.links) >= self._limits.max_connections or core.table.full:
                 core.stats.turned_away += 1
@@ -147,6 +151,14 @@ class Sockets:
             self.links[link.fd] = link
             core.stats.accepted += 1
             self.reading.register(link.fd, select.EPOLLIN)
+
+    def _turn_away(self, listener: socket.socket) -> None:
+        """The process has no file descriptor left: close one connection with the spare one, or it would wake us for ever."""
+        self._core.stats.turned_away += 1
+        self._spare.close()
+        with contextlib.suppress(OSError):
+            listener.accept()[0].close()
+        self._spare = socket.socket()
 
     def _datagrams(self, got: Read, now_s: float) -> None:
         """Datagrams, each with the link of its sender."""
@@ -243,5 +255,6 @@ class Sockets:
             sock.close()
         if self._udp is not None:
             self._udp.close()
+        self._spare.close()
         self.reading.close()
         self.writing.close()

@@ -17,6 +17,7 @@ class GatewayStats:
         accepted, turned_away: connections taken; closed for want of room.
         replaced: sessions that a newer connection of the same terminal ended.
         greeting_timeouts, idle_timeouts, overruns: connections closed because of silence, or of a full buffer.
+        registrations_failed: registrations that the registry could not write; they were not answered.
         rounds, received_bytes, frames, datagrams: what was read.
         positions: points handed over.
         unanswered: frames read and not yet durable, now; paused: how often reading paused for that.
@@ -35,6 +36,7 @@ class GatewayStats:
     greeting_timeouts: int = 0
     idle_timeouts: int = 0
     overruns: int = 0
+    registrations_failed: int = 0
     rounds: int = 0
     received_bytes: int = 0
     frames: int = 0

@@ -311,8 +311,8 @@ def open_house() -> Iterator[Opener]:
 
     def opened(limits: GatewayLimits = LIMITS, **more: Any) -> House:
         registry, log, events, clock = Registry(), Log(), Events(), FakeClock()
-        more = {"jt_port": 0, "jt_udp": True, "gt06_port": 0, "phone_number": "04721234567"} | more
-        gateway = Gateway(limits, clock=clock, terminals=registry, take=log.take, events=events, **more).start()
+        asked: dict[str, Any] = {"jt_port": 0, "jt_udp": True, "gt06_port": 0, "phone_number": "04721234567", **more}
+        gateway = Gateway(limits, clock=clock, terminals=registry, take=log.take, events=events, **asked).start()
         made.append(House(gateway, registry, log, events, clock))
         return made[-1]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import resource
+import socket
 import threading
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from ingest.gateway.limits import GatewayLimits
 from ingest.jt808.codec import encode, write_frames
 from model.codes import Reason
-from tests.ingest.gateway.conftest import LIMITS, NUMBER, House, Opener, Phone, position
+from tests.ingest.gateway.conftest import ANSWER_S, LIMITS, NUMBER, House, Opener, Phone, position
 
 
 def register(phone: Phone, plate: str = "蒙B12345") -> bytes:
@@ -209,6 +211,29 @@ def test_more_connections_than_allowed_are_turned_away(open_house: Opener) -> No
     house.authenticated("13800000003")
     first.send(first.frame(0x0002))
     assert first.general()[2] == 0
+
+
+def test_when_the_process_has_no_descriptor_left(house: House) -> None:
+    phone = house.authenticated()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held: list[socket.socket] = []
+    sock = socket.socket()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (sock.fileno() + 1, limits[1]))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(socket.socket())
+        sock.settimeout(ANSWER_S)
+        sock.connect(("127.0.0.1", house.gateway.jt_port))
+        assert sock.recv(1) == b""
+        phone.send(phone.frame(0x0002))
+        assert phone.general()[2] == 0
+    finally:
+        for one in (sock, *held):
+            one.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert house.gateway.stats.turned_away == 1
+    house.authenticated("13800000002")
 
 
 def test_a_frame_without_an_end(open_house: Opener) -> None:
