@@ -282,6 +282,7 @@ class Service:
                 if self.rooms.registry.refresh(self.directory):
                     self.link.registry_changed()
                 self.clocks.look()
+                self.terminals.check()
             except LuchengError as error:
                 _log.error("registry not read", error=str(error))
 

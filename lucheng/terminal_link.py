@@ -133,6 +133,11 @@ class TerminalLink:
         if self.osmand is not None:
             self.osmand.start()
 
+    def check(self) -> None:
+        """End the process when the gateway has ended by itself: its terminals would wait for answers for ever."""
+        if self.gateway is not None and self.gateway.failure is not None:
+            self._on_fatal(self.gateway.failure)
+
     def stop_reading(self) -> None:
         """Read nothing more; what is under way is made durable and answered."""
         if self.osmand is not None:
