@@ -6,7 +6,7 @@ protocol makes of it; nothing is written here that is not in a table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import ingest.gt06.commands as gt06_commands
@@ -32,7 +32,7 @@ _LATCHES = {
     "confirm": "until the desk confirms<br>人工确认后清零",
 }
 #: Arguments that have no default, for trying whether a protocol can write a command.
-_SAMPLES: dict[str, Any] = {"text": "text", "id": "0x0029", "value": "30"}
+_SAMPLES: dict[str, Any] = {"text": "text", "id": "0x0029", "value": "30", "name": ""}
 Table = Callable[[Iterable[str], Iterable[Iterable[object]]], str]
 
 _INTRO = """# Protocols of terminals · 终端协议
@@ -111,8 +111,12 @@ def _args(kind: CommandKind) -> dict[str, Any]:
     return {arg.name: arg.default if arg.default is not None else _SAMPLES[arg.name] for arg in kind.args}
 
 
-def _by(orders: Callable[..., list[Any]], digits: int) -> Callable[[CommandKind], str]:
+def _by(
+    orders: Callable[..., list[Any]], digits: int, free: Collection[str] = (), catalogue: Catalogue | None = None
+) -> Callable[[CommandKind], str]:
     def told(kind: CommandKind) -> str:
+        if kind.name == "message" and catalogue is not None:
+            return ", ".join(f"`{one.name}`" for one in catalogue if one.name in free)
         try:
             made = orders(kind.name, _args(kind), version=_NEWEST, phone_number="10000")
         except LuchengError:
@@ -137,8 +141,8 @@ def _by_mqtt(protocol: str) -> Callable[[CommandKind], str]:
 
 
 _WAYS: dict[str, Callable[[CommandKind], str]] = {
-    "JT/T 808": _by(jt808_commands.orders, 4),
-    "JT/T 905": _by(jt905_commands.orders, 4),
+    "JT/T 808": _by(jt808_commands.orders, 4, jt808_commands.FREE_MESSAGES, JT808_MESSAGES),
+    "JT/T 905": _by(jt905_commands.orders, 4, jt905_commands.FREE_MESSAGES, JT905_MESSAGES),
     "GT06": _by(gt06_commands.orders, 2),
     "MQTT": _by_mqtt("mqtt"),
     "OwnTracks": _by_mqtt("owntracks"),

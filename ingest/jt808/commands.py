@@ -16,6 +16,7 @@ from ingest.jt808.messages import CATALOGUE
 from ingest.jt808.messages.texts import TEXT_DISPLAY, TEXT_SPEAK, TEXT_URGENT, TEXT_URGENT_2019
 from ingest.jt808.parameters import LONGEST_CALL, NAMES, parameter
 from ingest.wire.fields import Values
+from ingest.wire.free import free_message
 from ingest.wire.orders import NO_SERIAL, Answer, Out
 from ingest.wire.reader import Malformed
 from model.command import MAX_LISTEN_S
@@ -52,6 +53,17 @@ _ANSWERS = {
     0x1205: 0x9205,
     0x1206: 0x9206,
 }
+_ANSWERED_BY = {down: up for up, down in _ANSWERS.items()}
+#: Messages that may be sent by name. Not those that dial, listen, record, show or send pictures, control the vehicle, set
+#: parameters, or carry anything at all: they have a command with a gate, or none.
+FREE_MESSAGES = frozenset(
+    {
+        "control", "query_some_parameters", "link_check", "media_search", "set_events", "ask", "set_information", "information",
+        "set_phone_book", "set_circles", "delete_circles", "set_rectangles", "delete_rectangles", "set_polygon",
+        "delete_polygons", "set_route", "delete_routes", "query_areas", "recorder_query", "driver_query", "query_av",
+        "query_recordings",
+    }
+)  # fmt: skip
 _WORDS = {
     "failed": "it failed",
     "bad_message": "the terminal did not understand it",
@@ -119,6 +131,10 @@ def _listen_in(args: _Args, version: int, phone_number: str) -> list[Out]:
 
 def _call(_args: _Args, version: int, phone_number: str) -> list[Out]:
     return _dial("talk", MAX_LISTEN_S, version, phone_number)
+
+
+def _message(args: _Args, version: int, _phone_number: str) -> list[Out]:
+    return free_message(CATALOGUE, FREE_MESSAGES, _ANSWERED_BY, args, version)
 
 
 def _end_listen_in(_args: _Args, version: int, _phone_number: str) -> list[Out]:
@@ -198,4 +214,5 @@ _ORDERS: dict[str, Callable[[_Args, int, str], list[Out]]] = {
     "track_faster": _track_faster,
     "query": _query,
     "set_parameter": _set_parameter,
+    "message": _message,
 }

@@ -15,6 +15,7 @@ from ingest.jt905.messages.session import DEVICE_TYPES
 from ingest.jt905.messages.texts import MAX_NUMBER_BYTES, MAX_TEXT_BYTES
 from ingest.jt905.parameters import LONGEST_CALL, NAMES, PARAMETERS
 from ingest.wire.fields import Int, Text, Values
+from ingest.wire.free import free_message
 from ingest.wire.orders import NO_SERIAL, Answer, Out
 from ingest.wire.reader import Malformed
 from model.command import MAX_LISTEN_S
@@ -24,6 +25,10 @@ _URGENT, _DISPLAY, _SPEAK = 1 << 0, 1 << 2, 1 << 3
 _TALK, _LISTEN = 0, 1
 _FUEL, _CIRCUIT = 0, 1
 _FUEL_CUT, _CIRCUIT_CUT = 1 << 10, 1 << 11
+#: Whether the terminal answers calls by itself, how long a call may last, who may listen in.
+GUARDED_PARAMETERS = frozenset({0x0045, LONGEST_CALL, 0x0049})
+#: Messages that may be sent by name; see `ingest.jt808.commands.FREE_MESSAGES`.
+FREE_MESSAGES = frozenset({"control", "set_events", "ask", "set_phone_book", "search_photos"})
 _Args = dict[str, Any]
 #: For a photo: middle values; the terminal's own defaults cannot be asked for.
 _PICTURE = {"resolution": 1, "quality": 3, "brightness": 128, "contrast": 64, "saturation": 64, "chroma": 128}
@@ -101,6 +106,10 @@ def _call(_args: _Args, phone_number: str) -> list[Out]:
     return _dial(_TALK, MAX_LISTEN_S, phone_number)
 
 
+def _message(args: _Args, _phone_number: str) -> list[Out]:
+    return free_message(CATALOGUE, FREE_MESSAGES, {}, args)
+
+
 def _end_listen_in(_args: _Args, _phone_number: str) -> list[Out]:
     """No call may last any longer; then calls are allowed again."""
     return [_longest_call(0), _longest_call(MAX_LISTEN_S)]
@@ -162,6 +171,10 @@ def _query(args: _Args, _phone_number: str) -> list[Out]:
 
 def _set_parameter(args: _Args, _phone_number: str) -> list[Out]:
     number = _parameter_id(args["id"])
+    if number in GUARDED_PARAMETERS:
+        raise Refused(
+            f"{NAMES[number]} decides who may call and listen.", mend="Use `call` or `listen_in`, which have rules."
+        )
     _, field = PARAMETERS[number]
     text = args["value"]
     value: str | float = text
@@ -197,4 +210,5 @@ _ORDERS: dict[str, Callable[[_Args, str], list[Out]]] = {
     "cut_power": _cut_power,
     "query": _query,
     "set_parameter": _set_parameter,
+    "message": _message,
 }

@@ -62,6 +62,8 @@ def _own(device: str, command_id: str, name: str, args: dict[str, Any], expires_
 
 
 def _lucheng(command: Command) -> tuple[str, bytes]:
+    if command.name == "message":
+        raise _refused(command, "MQTT", "It has no messages but the commands themselves.")
     return _own(command.device, command.id, command.name, command.args, command.expires_ms)
 
 
