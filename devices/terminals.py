@@ -100,7 +100,7 @@ class Terminals:
         """
         if self._directory.version > self._version or self._version < 0:
             self._catch_up()
-        return self._by_number.get(number) or self._by_number.get(_digits(number))
+        return self._by_number.get(number) or self._by_number.get(number_digits(number))
 
     def register(
         self, number: str, *, plate: str, terminal_id: str, maker: str, model: str, now_ms: int
@@ -182,7 +182,7 @@ class Terminals:
                 (after, limit),
             ).fetchall()
         return [
-            Bound(slot, device, _digits(phone) or _digits(imei), protocol, bool(enabled), *rest)
+            Bound(slot, device, number_digits(phone) or number_digits(imei), protocol, bool(enabled), *rest)
             for slot, device, phone, imei, protocol, enabled, *rest in rows
         ]
 
@@ -248,7 +248,7 @@ class Terminals:
         plate: str,
         model: str,
     ) -> None:
-        numbers = [] if deleted else [number for number in (_digits(phone), _digits(imei)) if number]
+        numbers = [] if deleted else [number for number in (number_digits(phone), number_digits(imei)) if number]
         ids = self._directory.ids
         share = self._texts.setdefault  # a few protocols and models among very many devices
         terminal = Terminal(
@@ -358,6 +358,6 @@ def _still_there(connection: sqlite3.Connection, slot: int) -> bool:
     return row is not None and bool(row[0])
 
 
-def _digits(text: str) -> str:
+def number_digits(text: str) -> str:
     """The number of a terminal: digits without leading zeros; "" for anything else."""
     return text.lstrip("0") if text.isascii() and text.isdigit() else ""

@@ -1,7 +1,7 @@
 """`lucheng doctor`: what is missing on this machine, what it means, and the command that mends it.
 
 Changes nothing but a file it makes and removes in the data folder, and messages on a private topic
-of a foreign broker. Each check is a function that returns findings; none raises.
+of a foreign broker. What terminals need is in `doctor_terminals`. Each check is a function that returns findings; none raises.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterator
 from pathlib import Path
 
 from config.sections import BROKER_SCHEMES, Settings, split_url
 from config.settings import broker_user, read_secret
 from lucheng.broker import find_mosquitto
 from lucheng.broker_probe import BrokerAddress, Measured, measure, reachable
+from lucheng.doctor_terminals import terminals
+from lucheng.finding import Finding, State
 from model.clock import Clock, SystemClock
 from model.codes import Word
 from model.errors import LuchengError
@@ -42,44 +42,6 @@ _REMOTE = frozenset(
     {"9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"}
 )
 _VOLATILE = frozenset({"tmpfs", "ramfs"})
-_LANGUAGES = ("LC_ALL", "LC_MESSAGES", "LANG")
-
-
-class State(StrEnum):
-    """How it stands: `missing` keeps the service from running, `warn` does not."""
-
-    OK = "ok"
-    WARN = "warn"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at.
-
-    Attributes:
-        check: its name.
-        state: how it stands.
-        found: what was found.
-        mend: the command or the setting that mends it; "" when nothing has to be mended.
-    """
-
-    check: str
-    state: State
-    found: Word
-    mend: str = ""
-
-    @property
-    def failed(self) -> bool:
-        """Whether the service cannot run like this."""
-        return self.state == State.MISSING
-
-    def as_json(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        """For the screen or a program, in the language of the locale."""
-        env = os.environ if env is None else env
-        chosen = next((env[name] for name in _LANGUAGES if env.get(name)), "")
-        found = self.found.zh if chosen.lower().startswith("zh") else self.found.en
-        return {"check": self.check, "state": self.state.value, "found": found, "mend": self.mend}
 
 
 def examine(data_dir: Path, settings: Settings, clock: Clock | None = None) -> list[Finding]:
@@ -94,6 +56,7 @@ def examine(data_dir: Path, settings: Settings, clock: Clock | None = None) -> l
         *_terminal(),
         *_secrets(settings),
         *_broker(settings, clock),
+        *terminals(data_dir, settings, clock),
     ]
 
 

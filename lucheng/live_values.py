@@ -83,6 +83,11 @@ LIVE_VALUES: tuple[LiveValue, ...] = (
     LiveValue("terminal_events_refused", "1", Word("media that can never be kept", "无法保存的媒体数")),
     *(LiveValue(f"commands_{name}", "1", words) for name, words in COUNTS.items()),
     *(LiveValue(f"gateway_{name}", "1", words) for name, words in _GATEWAY.items()),
+    LiveValue(
+        "gateway_jt_port", "1", Word("where JT/T 808 and 905 are served; 0: not", "JT/T 808、905 服务端口；0 为未开启")
+    ),
+    LiveValue("gateway_gt06_port", "1", Word("where GT06 is served; 0: not", "GT06 服务端口；0 为未开启")),
+    LiveValue("osmand_port", "1", Word("where OsmAnd is served", "OsmAnd 服务端口")),
     LiveValue("osmand_answers", "1", Word("requests of OsmAnd clients answered", "已应答的 OsmAnd 请求数")),
     LiveValue("evidence_bytes", "bytes", Word("of all evidence kept", "已保存证据的总字节数")),
 )

@@ -248,6 +248,8 @@ class TerminalLink:
             stats = self.gateway.stats
             values |= {f"gateway_{name}": getattr(stats, name) for name in GATEWAY_COUNTERS}
             values["gateway_bad"] = sum(stats.bad.values())
+            values |= {"gateway_jt_port": self.gateway.jt_port, "gateway_gt06_port": self.gateway.gt06_port}
         if self.osmand is not None:
+            values["osmand_port"] = self.osmand.port
             values["osmand_answers"] = sum(self.osmand.answers.values())
         return values

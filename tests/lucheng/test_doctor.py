@@ -17,7 +17,8 @@ import pytest
 from config.settings import load
 from lucheng import doctor
 from lucheng.broker import EmbeddedBroker, answers_mqtt, find_mosquitto
-from lucheng.doctor import Finding, State, examine, file_system
+from lucheng.doctor import examine, file_system
+from lucheng.finding import Finding, State
 from model.clock import FakeClock, SystemClock
 
 WAIT_S = 20.0
