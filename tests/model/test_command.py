@@ -62,7 +62,7 @@ def given_command(name: str = "snapshot", state: CommandState = CommandState.QUE
 def test_the_table_is_whole() -> None:
     assert set(COMMANDS) == {
         "snapshot", "listen_in", "call", "text", "confirm_alarm", "track_faster", "arm", "disarm", "siren", "cut_power",
-        "query", "set_parameter",
+        "query", "set_parameter", "message",
     }  # fmt: skip
     for name, kind in COMMANDS.items():
         assert kind.name == name

@@ -15,7 +15,11 @@ from model.command import COMMANDS, checked_args
 from model.errors import Refused
 
 NUMBER = "108000000316"
-NEEDED: dict[str, dict[str, Any]] = {"text": {"text": "前方有警情"}, "set_parameter": {"id": "0x0055", "value": "60"}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "text": {"text": "前方有警情"},
+    "set_parameter": {"id": "0x0055", "value": "60"},
+    "message": {"name": "set_phone_book", "values": '{"contacts": []}'},
+}
 REFUSED = {"arm", "disarm", "siren"}
 
 

@@ -14,7 +14,7 @@ from model.errors import Refused, UsageError
 
 def command(name: str, **given: Any) -> Command:
     """A queued command with all its arguments."""
-    required = {"text": {"text": "stop"}, "set_parameter": {"id": "10000", "value": "1"}}
+    required = {"text": {"text": "stop"}, "set_parameter": {"id": "10000", "value": "1"}, "message": {"name": "ask"}}
     args = checked_args(COMMANDS[name], required.get(name, {}) | given)
     return Command(
         "K2026-000001", "taxi/1", name, args, "alice", "supervisor", "she screamed", "A1", CommandState.QUEUED, 1, 1_000, 61_000
@@ -26,7 +26,7 @@ def message(protocol: str, name: str, **given: Any) -> tuple[str, dict[str, Any]
     return topic, json.loads(payload)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "message"])
 @pytest.mark.parametrize("protocol", ["", "mqtt"])
 def test_our_own_devices_get_every_command_and_nothing_about_people(protocol: str, name: str) -> None:
     topic, payload = message(protocol, name)
@@ -34,6 +34,11 @@ def test_our_own_devices_get_every_command_and_nothing_about_people(protocol: st
     assert payload == {"id": "K2026-000001", "name": name, "args": command(name).args, "expires_at": 61_000}
     assert "alice" not in json.dumps(payload)
     assert "screamed" not in json.dumps(payload)
+
+
+def test_messages_of_other_protocols_are_not_for_mqtt() -> None:
+    with pytest.raises(Refused, match="no message"):
+        message("mqtt", "message")
 
 
 def test_the_end_of_a_listen_in_has_an_id_of_its_own() -> None:
