@@ -32,7 +32,7 @@ _LATCHES = {
     "confirm": "until the desk confirms<br>人工确认后清零",
 }
 #: Arguments that have no default, for trying whether a protocol can write a command.
-_SAMPLES: dict[str, Any] = {"text": "text", "id": "0x0029", "value": "30", "name": ""}
+_SAMPLES: dict[str, Any] = {"text": "text", "id": "0x0029", "value": "30", "message": ""}
 Table = Callable[[Iterable[str], Iterable[Iterable[object]]], str]
 
 _INTRO = """# Protocols of terminals · 终端协议

@@ -228,7 +228,7 @@ COMMANDS: dict[str, CommandKind] = {
             _ANY,
             _TECH,
             (
-                Arg("name", "text", Word("name in the reference, e.g. set_phone_book", "协议文档中的消息名，如 set_phone_book"), required=True, least=1, most=64),
+                Arg("message", "text", Word("name in the reference, e.g. set_phone_book", "协议文档中的消息名，如 set_phone_book"), required=True, least=1, most=64),
                 Arg("values", "text", Word("its fields as JSON", "字段（JSON）"), "{}", least=2, most=4_000),
             ),
             needs_reason=True,

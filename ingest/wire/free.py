@@ -28,12 +28,12 @@ def free_message(
         catalogue: the protocol's table.
         allowed: names that may be sent.
         answered_by: message down to the message up that answers it.
-        args: `name` and `values` of the command `message`.
+        args: `message` and `values` of the command `message`.
         version: edition that the terminal speaks.
 
     Raises Refused for another name and for text that is no JSON object; Malformed for fields that do not fit.
     """
-    name = args["name"]
+    name = args["message"]
     if name not in allowed:
         raise Refused(
             f"{name} is no message to be sent by name.", mend="Use one of " + ", ".join(sorted(allowed)) + "."

@@ -43,7 +43,7 @@ GIVEN: dict[str, tuple[str, dict[str, Any]]] = {
     "cut_power": ("taxi/1", {}),
     "query": ("button/1", {}),
     "set_parameter": ("taxi/1", {"id": "0x0029", "value": "30"}),
-    "message": ("taxi/1", {"name": "query_areas", "values": "{}"}),
+    "message": ("taxi/1", {"message": "query_areas", "values": "{}"}),
 }
 
 

@@ -169,7 +169,7 @@ def test_an_inspection_is_of_905() -> None:
 
 def test_every_command_is_made_or_refused_in_both_editions() -> None:
     needed: dict[str, dict[str, Any]] = {"text": {"text": "x"}, "set_parameter": {"id": "0x0029", "value": "1"}}
-    needed["message"] = {"name": "query_areas", "values": '{"shape": "circle", "ids": []}'}
+    needed["message"] = {"message": "query_areas", "values": '{"shape": "circle", "ids": []}'}
     for version in (2013, 2019):
         for name in COMMANDS:
             try:

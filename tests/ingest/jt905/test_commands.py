@@ -18,7 +18,7 @@ NUMBER = "108000000316"
 NEEDED: dict[str, dict[str, Any]] = {
     "text": {"text": "前方有警情"},
     "set_parameter": {"id": "0x0055", "value": "60"},
-    "message": {"name": "set_phone_book", "values": '{"contacts": []}'},
+    "message": {"message": "set_phone_book", "values": '{"contacts": []}'},
 }
 REFUSED = {"arm", "disarm", "siren"}
 

@@ -14,7 +14,7 @@ from model.errors import Refused, UsageError
 
 def command(name: str, **given: Any) -> Command:
     """A queued command with all its arguments."""
-    required = {"text": {"text": "stop"}, "set_parameter": {"id": "10000", "value": "1"}, "message": {"name": "ask"}}
+    required = {"text": {"text": "stop"}, "set_parameter": {"id": "10000", "value": "1"}, "message": {"message": "ask"}}
     args = checked_args(COMMANDS[name], required.get(name, {}) | given)
     return Command(
         "K2026-000001", "taxi/1", name, args, "alice", "supervisor", "she screamed", "A1", CommandState.QUEUED, 1, 1_000, 61_000

@@ -48,7 +48,7 @@ def test_nor_to_a_taxi(name: str) -> None:
 @pytest.mark.parametrize("values", ["", "[1]", "{", "{}", '{"kind": 5000, "ids": []}', "[" * 4_000])
 def test_values_that_do_not_fit_are_refused_in_words(values: str) -> None:
     with pytest.raises(Refused) as refused:
-        jt808.orders("message", {"name": "query_areas", "values": values}, version=2019, phone_number="")
+        jt808.orders("message", {"message": "query_areas", "values": values}, version=2019, phone_number="")
     assert refused.value.mend
 
 
@@ -65,4 +65,4 @@ def test_what_decides_who_may_listen_is_no_parameter_to_set(number: str) -> None
 
 
 def _args(name: str, values: object) -> dict[str, str]:
-    return {"name": name, "values": json.dumps(values, ensure_ascii=False)}
+    return {"message": name, "values": json.dumps(values, ensure_ascii=False)}
