@@ -1,8 +1,9 @@
 """Commands for GT06 trackers: texts of their makers in message 0x80, and what the device's answers say.
 
 Invariants: `orders` makes one message, or raises Refused where no text is known; it knows no session and no rule about who
-may ask. The texts are Concox's, which most others understand. The flag of a command is its serial (`codec.write_frames`
-fills it in) and comes back with the answer; a device that always sends 0 back names no command (`NO_SERIAL`).
+may ask, but nothing that has a gate of its own goes out as a parameter. The texts are Concox's, which most others understand.
+The flag of a command is its serial (`codec.write_frames` fills it in) and comes back with the answer; a device that always
+sends 0 back names no command (`NO_SERIAL`).
 There is none for a while of faster tracking: their interval (TIMER) holds until it is set again, and can be set as a
 parameter. Source: Concox's command lists (RELAY, WHERE, STATUS, VERSION, PARAM, 111, 000).
 """
@@ -24,7 +25,12 @@ _Args = dict[str, Any]
 #: What devices say when they did not do as told.
 _NO = re.compile(r"error|fail|invalid|not support|not running|unknown|wrong|unsuccess|失败|错误|不支持", re.IGNORECASE)
 _ALREADY = re.compile(r"already", re.IGNORECASE)
-_PARAMETER = re.compile(r"[A-Z][A-Z0-9]{1,15}")
+#: Words of Concox that set something and do nothing else. A word that is not here may be an order, as RELAY is, or dial, as
+#: SOS and MONITOR do; those have commands with rules of their own, or none.
+PARAMETERS = frozenset({
+    "ACCALM", "ANGLEREP", "APN", "ASETAPN", "BATALM", "DEFENSE", "DEFMODE", "DISTANCE", "FENCE", "GFENCE", "GMT", "HBT",
+    "LANG", "MODE", "MOVING", "POWERALM", "SENALM", "SENDS", "SENSOR", "SENSORSET", "SERVER", "SPEED", "TIMER",
+})  # fmt: skip
 
 
 def orders(name: str, args: dict[str, Any], *, version: int = 0, phone_number: str = "") -> list[Out]:
@@ -78,8 +84,11 @@ def _query(args: _Args) -> str:
 
 
 def _set_parameter(args: _Args) -> str:
-    if not _PARAMETER.fullmatch(args["id"]):
-        raise Refused(f"{args['id']!r} is no parameter of a tracker.", mend="Give the maker's word, such as TIMER.")
+    if args["id"] not in PARAMETERS:
+        raise Refused(
+            f"{args['id'][:20]!r} is no parameter of a tracker.",
+            mend="Use one of " + ", ".join(sorted(PARAMETERS)) + ".",
+        )
     if set(args["value"]) & set("#\r\n\0"):
         raise Refused("A value holds no # and no line end.", mend="Leave them out.")
     return f"{args['id']},{args['value']}#"

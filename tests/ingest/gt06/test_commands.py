@@ -13,7 +13,11 @@ from model.command import COMMANDS, checked_args
 from model.errors import Refused
 from tests.ingest.gt06.conftest import frames_of
 
-NEEDED: dict[str, dict[str, Any]] = {"text": {"text": "hello"}, "set_parameter": {"id": "TIMER", "value": "10,60"}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "text": {"text": "hello"},
+    "set_parameter": {"id": "TIMER", "value": "10,60"},
+    "message": {"message": "x"},
+}
 TEXTS = {
     ("arm", ()): "111#",
     ("disarm", ()): "000#",
@@ -25,7 +29,7 @@ TEXTS = {
     ("query", (("what", "parameters"),)): "PARAM#",
     ("set_parameter", ()): "TIMER,10,60#",
 }
-REFUSED = {"snapshot", "listen_in", "call", "text", "confirm_alarm", "track_faster", "siren"}
+REFUSED = {"snapshot", "listen_in", "call", "text", "confirm_alarm", "track_faster", "siren", "message"}
 
 
 def test_every_command_has_a_text_or_is_refused() -> None:
@@ -59,7 +63,20 @@ def test_what_no_text_is_known_for_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("given", "value"),
-    [("timer", "1"), ("0x29", "1"), ("TIMER#", "1"), ("TIMER", "1#RELAY,1#"), ("TIMER", "1\r\n"), ("SOS", "警")],
+    [
+        ("timer", "1"),
+        ("0x29", "1"),
+        ("TIMER#", "1"),
+        ("TIMER", "1#RELAY,1#"),
+        ("TIMER", "1\r\n"),
+        ("TIMER", "警"),
+        ("RELAY", "1"),
+        ("RELAY,1#TIMER", "1"),
+        ("DYD", ""),
+        ("MONITOR", "ON"),
+        ("SOS", "A,13800000001"),
+        ("111", ""),
+    ],
 )
 def test_a_parameter_smuggles_no_other_command(given: str, value: str) -> None:
     with pytest.raises(Refused) as refused:
