@@ -134,7 +134,7 @@ def _call(_args: _Args, version: int, phone_number: str) -> list[Out]:
 
 
 def _message(args: _Args, version: int, _phone_number: str) -> list[Out]:
-    return free_message(CATALOGUE, FREE_MESSAGES, _ANSWERED_BY, args, version)
+    return free_message(CATALOGUE, FREE_MESSAGES, _ANSWERED_BY, args, version, named_only={"control": "control"})
 
 
 def _end_listen_in(_args: _Args, version: int, _phone_number: str) -> list[Out]:

@@ -107,7 +107,7 @@ def _call(_args: _Args, phone_number: str) -> list[Out]:
 
 
 def _message(args: _Args, _phone_number: str) -> list[Out]:
-    return free_message(CATALOGUE, FREE_MESSAGES, {}, args)
+    return free_message(CATALOGUE, FREE_MESSAGES, {}, args, named_only={"control": "command"})
 
 
 def _end_listen_in(_args: _Args, _phone_number: str) -> list[Out]:

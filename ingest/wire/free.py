@@ -21,6 +21,8 @@ def free_message(
     answered_by: Mapping[int, int],
     args: Mapping[str, str],
     version: int = 0,
+    *,
+    named_only: Mapping[str, str] | None = None,
 ) -> list[Out]:
     """The message that `args` names, with the values it gives as JSON.
 
@@ -30,8 +32,10 @@ def free_message(
         answered_by: message down to the message up that answers it.
         args: `message` and `values` of the command `message`.
         version: edition that the terminal speaks.
+        named_only: message to its field of which only the codes of the table may be sent: a maker's own may be anything,
+            cutting the power too.
 
-    Raises Refused for another name and for text that is no JSON object; Malformed for fields that do not fit.
+    Raises Refused for another name, for a code that is not in the table, and for text that is no JSON object; Malformed for fields that do not fit.
     """
     name = args["message"]
     if name not in allowed:
@@ -46,4 +50,9 @@ def free_message(
         raise Refused(f"The values of {name} are no object.", mend='Write {"field": value, …}.')
     entry = catalogue.by_name[name]
     answer = answered_by.get(entry.id)
-    return [Out(entry.id, entry.write(values, version), () if answer is None else (answer,))]
+    body = entry.write(values, version)
+    field = (named_only or {}).get(name)
+    code = "" if field is None else entry.read(body, version)[field]
+    if not isinstance(code, str):
+        raise Refused(f"{name}: {field} {code} is a maker's own code.", mend="Use one that the reference names.")
+    return [Out(entry.id, body, () if answer is None else (answer,))]

@@ -52,6 +52,23 @@ def test_values_that_do_not_fit_are_refused_in_words(values: str) -> None:
     assert refused.value.mend
 
 
+@pytest.mark.parametrize("code", [0, 100, 101, 0xF0])
+def test_a_makers_own_code_of_terminal_control_may_cut_the_power_and_is_not_sent(code: int) -> None:
+    values = {"control": code, "parameters": ""}
+    with pytest.raises(Refused, match="own code"):
+        jt808.orders("message", _args("control", values), version=2013, phone_number="")
+    with pytest.raises(Refused, match="own code"):
+        jt905.orders("message", _args("control", {"command": code}), phone_number="")
+
+
+def test_terminal_control_by_its_names() -> None:
+    values = {"control": "reset", "parameters": ""}
+    (out,) = jt808.orders("message", _args("control", values), version=2013, phone_number="")
+    assert (out.message_id, out.body) == (0x8105, b"\x04")
+    (out,) = jt905.orders("message", _args("control", {"command": "reset"}), phone_number="")
+    assert (out.message_id, out.body[:1]) == (0x8105, b"\x03")
+
+
 def test_every_free_message_is_in_the_table_and_goes_down() -> None:
     for names, catalogue in ((jt808.FREE_MESSAGES, JT808), (jt905.FREE_MESSAGES, JT905)):
         for name in names:
