@@ -14,7 +14,8 @@ import numpy as np
 from console.track_rows import FIRST_MS, LAST_MS
 from model.alarm import SYSTEM, Work
 from model.codes import Flag, Mark
-from model.command import COMMANDS, MAX_LISTEN_S, Command, CommandKind, needs_approval, needs_standing
+from model.command import Command
+from model.command_table import COMMANDS, MAX_LISTEN_S, CommandKind, needs_approval, needs_standing
 from model.desk import AlarmFilter
 from model.errors import NotFound, Refused
 from model.grant import Grant, Purpose

@@ -20,18 +20,8 @@ from console.given_texts import check_id, one_of, short
 from console.kept_rows import check_limit
 from console.roles import role_of
 from model.alarm import SYSTEM
-from model.command import (
-    MAX_EXPIRES_S,
-    MAX_REASON_CHARS,
-    Command,
-    CommandKind,
-    CommandState,
-    approve,
-    checked_args,
-    kind_of,
-    needs_approval,
-    reject,
-)
+from model.command import MAX_REASON_CHARS, Command, CommandState, approve, reject
+from model.command_table import MAX_EXPIRES_S, CommandKind, checked_args, kind_of, needs_approval
 from model.device import check_device_id
 from model.errors import Conflict, NotFound, Refused, UsageError
 from model.role import Role

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ingest.jt808.alarms import confirm_bits
 from lucheng.logs import logger
 from model.codes import Word
-from model.command import Command, CommandState, Reply, end, expire, kind_of, send, turn_down
+from model.command import Command, CommandState, Reply, end, expire, send, turn_down
+from model.command_table import kind_of
 from model.device import Kind
 from model.errors import AuditUnwritable, Conflict, LuchengError, NotFound, Refused, StoreError, UsageError
 

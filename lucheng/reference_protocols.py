@@ -20,7 +20,8 @@ from ingest.jt905.alarms import ALARMS as JT905_ALARMS
 from ingest.jt905.messages import CATALOGUE as JT905_MESSAGES
 from ingest.mqtt.commands import command_message
 from ingest.wire.message import Catalogue, Message, Way
-from model.command import COMMANDS, Command, CommandKind, CommandState
+from model.command import Command, CommandState
+from model.command_table import COMMANDS, CommandKind
 from model.errors import LuchengError
 
 #: Newest edition of JT/T 808, in which every command can be written.

@@ -19,7 +19,7 @@ from ingest.wire.fields import Values
 from ingest.wire.free import free_message
 from ingest.wire.orders import NO_SERIAL, Answer, Out
 from ingest.wire.reader import Malformed
-from model.command import MAX_LISTEN_S
+from model.command_table import MAX_LISTEN_S
 from model.errors import Refused
 
 _MAX_NUMBER_CHARS = 20

@@ -18,7 +18,7 @@ from ingest.wire.fields import Int, Text, Values
 from ingest.wire.free import free_message
 from ingest.wire.orders import NO_SERIAL, Answer, Out
 from ingest.wire.reader import Malformed
-from model.command import MAX_LISTEN_S
+from model.command_table import MAX_LISTEN_S
 from model.errors import Refused
 
 _URGENT, _DISPLAY, _SPEAK = 1 << 0, 1 << 2, 1 << 3

@@ -15,7 +15,8 @@ from lucheng.cli.frame import command, group, place
 from lucheng.cli.read_commands import Json, Limit, Times
 from lucheng.cli.texts import in_language, text
 from lucheng.cli.times import local_text
-from model.command import COMMANDS, CommandState, kind_of
+from model.command import CommandState
+from model.command_table import COMMANDS, kind_of
 from model.device import check_device_id
 from model.errors import UsageError
 

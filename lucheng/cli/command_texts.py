@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from model.codes import Word
-from model.command import COMMANDS
+from model.command_table import COMMANDS
 
 _NAMES = ", ".join(COMMANDS)
 

@@ -19,7 +19,8 @@ from console.device_operations import Caller
 from console.roles import role_of
 from model.alarm import Outcome
 from model.codes import Flag, Mark
-from model.command import COMMANDS, Command, CommandState, Reply, end, send
+from model.command import Command, CommandState, Reply, end, send
+from model.command_table import COMMANDS
 from model.errors import AuditUnwritable, Conflict, LuchengError, NotFound, Refused, UsageError
 from model.role import Role
 from tests.console.conftest import START_MS, House

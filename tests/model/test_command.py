@@ -12,26 +12,28 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from model.command import (
-    COMMANDS,
     DEFAULT_DETAIL_CHARS,
     DEFAULT_REPLY_BYTES,
     DONE,
-    MAX_EXPIRES_S,
-    MAX_LISTEN_S,
     STATE_WORDS,
     Command,
     CommandState,
     answer,
     approve,
-    checked_args,
     end,
     expire,
-    kind_of,
-    needs_approval,
-    needs_standing,
     reject,
     send,
     turn_down,
+)
+from model.command_table import (
+    COMMANDS,
+    MAX_EXPIRES_S,
+    MAX_LISTEN_S,
+    checked_args,
+    kind_of,
+    needs_approval,
+    needs_standing,
 )
 from model.errors import LuchengError, Refused, UsageError
 from model.role import ROLE_WORDS, Role

@@ -9,7 +9,7 @@ import pytest
 from ingest.gt06.codec import decode_body, encode, read_frame, write_frames
 from ingest.gt06.commands import answer_of, command, orders
 from ingest.wire.orders import NO_SERIAL
-from model.command import COMMANDS, checked_args
+from model.command_table import COMMANDS, checked_args
 from model.errors import Refused
 from tests.ingest.gt06.conftest import frames_of
 

@@ -11,7 +11,7 @@ from ingest.jt808.commands import GUARDED_PARAMETERS, answer_of, orders
 from ingest.jt808.messages import CATALOGUE
 from ingest.wire.fields import Values
 from ingest.wire.orders import NO_SERIAL, Answer, Out
-from model.command import COMMANDS, checked_args
+from model.command_table import COMMANDS, checked_args
 from model.errors import Refused
 
 PHONE = "075512345678"

@@ -11,7 +11,7 @@ from ingest.jt905.commands import answer_of, orders
 from ingest.jt905.messages import CATALOGUE
 from ingest.jt905.parameters import PARAMETERS
 from ingest.wire.orders import NO_SERIAL, Answer
-from model.command import COMMANDS, checked_args
+from model.command_table import COMMANDS, checked_args
 from model.errors import Refused
 
 NUMBER = "108000000316"

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ingest.mqtt.commands import command_message, end_message
-from model.command import COMMANDS, Command, CommandState, checked_args
+from model.command import Command, CommandState
+from model.command_table import COMMANDS, checked_args
 from model.errors import Refused, UsageError
 
 

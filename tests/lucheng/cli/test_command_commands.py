@@ -16,7 +16,8 @@ from lucheng.cli.command_commands import read_args, read_span_s
 from lucheng.cli.texts import TEXTS
 from lucheng.operating import operations_of
 from lucheng.rooms import open_rooms, operating_system_user
-from model.command import COMMANDS, STATE_WORDS
+from model.command import STATE_WORDS
+from model.command_table import COMMANDS
 from model.errors import UsageError
 from tests.lucheng.cli.test_alarm_commands import columns, take
 from tests.lucheng.cli.test_commands import Result
