@@ -114,12 +114,7 @@ class Analysis:
 
 def _take(step: Step, row: Rows, mark: np.typing.NDArray[np.uint16]) -> PointBatch:
     columns = {name: getattr(step.batch, name).take(row) for name in COLUMN_NAMES if name != "marks"}
-    extra: dict[int, bytes] = {}
-    if step.batch.extra:
-        with_extra = np.flatnonzero(np.isin(row, np.fromiter(step.batch.extra, np.int64)))
-        for at, old in zip(with_extra.tolist(), row[with_extra].tolist(), strict=True):
-            extra[at] = step.batch.extra[old]
-    return PointBatch(**columns, marks=mark, extra=extra)
+    return PointBatch(**columns, marks=mark, extra=step.batch.extra.take(row))
 
 
 def _rejected(step: Step) -> list[tuple[Reason, Rows]]:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.codes import IDENTITY_FLAGS
+from model.extras import NO_EXTRAS, Extras
 
 Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
@@ -66,7 +67,7 @@ COLUMN_NAMES = tuple(column.name for column in COLUMNS)
 class PointBatch:
     """Position fixes as columns; see `COLUMNS` for dtypes, units and missing values.
 
-    `extra` holds, by row, the unknown keys of a point as JSON bytes (few rows have any).
+    `extra` holds, by row, what of a point has no column as JSON bytes.
     """
 
     slot: npt.NDArray[np.int32]
@@ -84,13 +85,13 @@ class PointBatch:
     flags: npt.NDArray[np.uint16]
     alarm_bits: npt.NDArray[np.uint64]
     marks: npt.NDArray[np.uint16]
-    extra: dict[int, bytes] = field(default_factory=dict)
+    extra: Extras = field(default_factory=lambda: NO_EXTRAS)
 
     def __len__(self) -> int:
         return len(self.slot)
 
     @classmethod
-    def of(cls, rows: int, columns: Mapping[str, Any], extra: dict[int, bytes] | None = None) -> PointBatch:
+    def of(cls, rows: int, columns: Mapping[str, Any], extra: Mapping[int, bytes] = NO_EXTRAS) -> PointBatch:
         """Build a batch of `rows` rows; a column that is not given is filled with its missing value.
 
         A scalar is repeated. Raises ValueError when a column's length is not `rows` or its name is unknown.
@@ -107,7 +108,7 @@ class PointBatch:
             if array.shape != (rows,):
                 raise ValueError(f"column {column.name} has shape {array.shape}, not ({rows},)")
             made[column.name] = array
-        return cls(**made, extra=extra or {})
+        return cls(**made, extra=Extras.of(extra))
 
     @classmethod
     def empty(cls) -> PointBatch:
@@ -121,28 +122,16 @@ class PointBatch:
             return batches[0]
         if not batches:
             return cls.empty()
-        extra: dict[int, bytes] = {}
-        start = 0
-        for batch in batches:
-            for row, raw in batch.extra.items():
-                extra[start + row] = raw
-            start += len(batch)
         return cls(
             **{name: np.concatenate([getattr(batch, name) for batch in batches]) for name in COLUMN_NAMES},
-            extra=extra,
+            extra=Extras.concat([(len(batch), batch.extra) for batch in batches]),
         )
 
     def take(self, index: npt.NDArray[Any]) -> PointBatch:
         """Rows by integer index or boolean mask, as a new batch."""
         if index.dtype == np.bool_:
             index = np.flatnonzero(index)
-        extra: dict[int, bytes] = {}
-        if self.extra:
-            for new_row, old_row in enumerate(index.tolist()):
-                raw = self.extra.get(old_row)
-                if raw is not None:
-                    extra[new_row] = raw
-        return PointBatch(**{name: getattr(self, name)[index] for name in COLUMN_NAMES}, extra=extra)
+        return PointBatch(**{name: getattr(self, name)[index] for name in COLUMN_NAMES}, extra=self.extra.take(index))
 
     def column(self, name: str) -> Array:
         """A column by name."""

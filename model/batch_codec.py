@@ -6,8 +6,9 @@ resolution (1e-6°, 0.1 km/h, 0.1°) when every value fits; a column with anythi
 far out of range) is kept raw, so that what was received is what is judged. It does not compress:
 sealed data has its own format in `store/series`.
 
-Layout, little-endian: `b"LB1\0"`, rows u32, then per column in `COLUMNS` order: mode u8 and data;
-then extras: count u32 and per extra row u32, length u32, bytes.
+Layout, little-endian: `b"LB2\0"`, rows u32, then per column in `COLUMNS` order: mode u8 and data; then extras: count u32
+and, unless that is 0, for count < rows their rows u32, then their lengths u32, then their texts. Read, and no longer
+written: `b"LB1\0"`, where each extra stands by itself as row u32, length u32, bytes.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import numpy.typing as npt
 
 from model.batch import COLUMNS, Column, PointBatch
 from model.errors import Corrupt
+from model.extras import NO_EXTRAS, Extras
 
-MAGIC = b"LB1\0"
+MAGIC, _MAGIC_1 = b"LB2\0", b"LB1\0"
 _HEAD = struct.Struct("<4sI")
 _EXTRA = struct.Struct("<II")
 _COUNT = struct.Struct("<I")
@@ -46,11 +48,38 @@ def encode(batch: PointBatch) -> bytes:
     if rows:
         for column in COLUMNS:
             _encode_column(parts, batch.column(column.name), column)
-    parts.append(_COUNT.pack(len(batch.extra)))
-    for row, raw in batch.extra.items():
-        parts.append(_EXTRA.pack(row, len(raw)))
-        parts.append(raw)
+    parts += encode_extras(batch.extra, rows)
     return b"".join(parts)
+
+
+def encode_extras(extras: Extras, rows: int) -> list[bytes]:
+    """The texts of a batch of `rows` rows, as the layout says."""
+    count = len(extras)
+    if not count:
+        return [_COUNT.pack(0)]
+    tight = extras.tight()
+    parts = [_COUNT.pack(count)] if count == rows else [_COUNT.pack(count), tight.rows.astype("<u4").tobytes()]
+    return [*parts, tight.size.astype("<u4").tobytes(), tight.blob.tobytes()]
+
+
+def decode_extras(view: memoryview, at: int, rows: int) -> tuple[Extras, int]:
+    """What `encode_extras` wrote at `at`, and where it ends. Raises struct.error, ValueError."""
+    (count,) = _COUNT.unpack_from(view, at)
+    at += _COUNT.size
+    if not count:
+        return NO_EXTRAS, at
+    if count > rows:
+        raise ValueError("more extras than rows")
+    held = np.arange(rows)
+    if count < rows:
+        held = np.frombuffer(view, "<u4", count, at).astype(np.int64)
+        at += 4 * count
+        if int(held[-1]) >= rows or not bool((held[1:] > held[:-1]).all()):
+            raise ValueError("extras of rows that cannot be")
+    size = np.frombuffer(view, "<u4", count, at).astype(np.int64)
+    at += 4 * count
+    total = int(size.sum())
+    return Extras.packed(held, size, np.frombuffer(view, np.uint8, total, at) if total else NO_EXTRAS.blob), at + total
 
 
 def _encode_column(parts: list[bytes], values: npt.NDArray[Any], column: Column) -> None:
@@ -107,7 +136,7 @@ def decode(raw: bytes | memoryview) -> PointBatch:
 
 def _decode(view: memoryview) -> PointBatch:
     magic, rows = _HEAD.unpack_from(view, 0)
-    if magic != MAGIC:
+    if magic not in (MAGIC, _MAGIC_1):
         raise ValueError("bad magic")
     if rows > MAX_ROWS:
         raise ValueError("more rows than a batch may have")
@@ -139,14 +168,21 @@ def _decode(view: memoryview) -> PointBatch:
             at += rows * dtype.itemsize
         else:
             raise ValueError(f"unknown column mode {mode}")
-    (count,) = _COUNT.unpack_from(view, at)
-    at += _COUNT.size
-    extra: dict[int, bytes] = {}
-    for _ in range(count):
-        row, length = _EXTRA.unpack_from(view, at)
-        at += _EXTRA.size
-        extra[row] = bytes(view[at : at + length])
-        at += length
+    extra, at = (decode_extras if magic == MAGIC else _decode_extras_1)(view, at, rows)
     if at != len(view):
         raise ValueError("trailing bytes")
     return PointBatch.of(rows, columns, extra) if not rows else PointBatch(**columns, extra=extra)
+
+
+def _decode_extras_1(view: memoryview, at: int, rows: int) -> tuple[Extras, int]:
+    (count,) = _COUNT.unpack_from(view, at)
+    at += _COUNT.size
+    found: dict[int, bytes] = {}
+    for _ in range(count):
+        row, length = _EXTRA.unpack_from(view, at)
+        at += _EXTRA.size
+        if row >= rows or at + length > len(view):
+            raise ValueError("an extra that cannot be")
+        found[row] = bytes(view[at : at + length])
+        at += length
+    return Extras.of(found), at

@@ -25,6 +25,7 @@ from ingest.decode.limits import BAD_PAYLOAD, DecodeLimits, judge
 from model.batch import NAN, PointBatch
 from model.codes import ALARM_BY_NAME, Flag, Reason
 from model.datum import to_wgs84
+from model.extras import Extras
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Int16 = Annotated[int, msgspec.Meta(ge=-(2**15), le=2**15 - 1)]
@@ -309,7 +310,7 @@ class PointDecoder:
             flags=flags,
             alarm_bits=alarm_bits,
             marks=np.zeros(count, "<u2"),
-            extra=rows.extra,
+            extra=Extras.of(rows.extra),
         )
 
     def _alarm_bits(

@@ -19,11 +19,13 @@ import numpy.typing as npt
 from ingest.jt.bcd import IntArray
 from ingest.jt.columns import BytesArray
 from ingest.jt.items import Items, walk
+from model.extras import NO_EXTRAS, Extras
 
 #: JSON kept with one position.
 DEFAULT_EXTRA_BYTES = 1024
 #: Items of one position that are looked at; what follows is kept as `rest`.
 DEFAULT_MOST_ITEMS = 64
+_NEW_LINE = 0x0A
 _DTYPES = {1: ">u1", 2: ">u2", 4: ">u4"}
 _SIGNED = {1: ">i1", 2: ">i2", 4: ">i4"}
 
@@ -121,7 +123,7 @@ def write_extras(
     spoken: Sequence[tuple[int, bytes]] = (),
     *,
     extra_bytes: int = DEFAULT_EXTRA_BYTES,
-) -> dict[int, bytes]:
+) -> Extras:
     """JSON objects by row.
 
     Args:
@@ -151,23 +153,23 @@ def write_extras(
         mine[b'"x%02x"' % kind] = b'"%b"' % memory[at : at + size].hex().encode()
     for row, at, last in zip(items.rest.tolist(), items.rest_at.tolist(), end[items.rest].tolist(), strict=True):
         more.setdefault(row, {})[b'"rest"'] = b'"%b"' % memory[at:last].hex().encode()
-    for row, pairs in more.items():
-        texts[row] = _with(texts.get(row, b"{}"), pairs, extra_bytes)
-    return _bounded(texts, extra_bytes)
+    return _bounded(
+        texts.but({row: _with(texts.get(row, b"{}"), pairs, extra_bytes) for row, pairs in more.items()}), extra_bytes
+    )
 
 
-def _numbers(rows: int, table: Table, values: Values) -> dict[int, bytes]:
+def _numbers(rows: int, table: Table, values: Values) -> Extras:
     """Objects of the numbers alone: rows with the same keys are formatted in one go."""
     shapes = values.json
     if not shapes:
-        return {}
+        return NO_EXTRAS
     shape = np.zeros(rows, np.int64)
     columns: dict[int, IntArray] = {}
     for place, where, read in shapes:
         shape[where] |= 1 << place
         columns[place] = column = np.zeros(rows, np.int64)
         column[where] = read
-    texts: dict[int, bytes] = {}
+    texts = NO_EXTRAS
     first = int(shape[0])
     kinds = [first] if (shape == first).all() else np.unique(shape).tolist()
     for kind in kinds:
@@ -181,7 +183,10 @@ def _numbers(rows: int, table: Table, values: Values) -> dict[int, bytes]:
             parts += np.divmod(column, 10) if table.numbers[place].tenths else (column,)
         line = b"{" + b",".join([table.formats[place] for place in places]) + b"}\n"
         numbers = np.stack(parts, axis=1).ravel().tolist()
-        texts.update(zip(mine.tolist(), (line * len(mine) % tuple(numbers)).split(b"\n"), strict=False))
+        blob = np.frombuffer(line * len(mine) % tuple(numbers), np.uint8)
+        end = (blob == _NEW_LINE).nonzero()[0]
+        start = np.append(0, end[:-1] + 1)
+        texts = texts.but(Extras(mine, start, end - start, blob))
     return texts
 
 
@@ -201,9 +206,9 @@ def _with(text: bytes, pairs: dict[bytes, bytes], extra_bytes: int) -> bytes:
     return b"{" + b",".join(parts) + b"}"
 
 
-def _bounded(texts: dict[int, bytes], extra_bytes: int) -> dict[int, bytes]:
-    if texts and max(map(len, texts.values())) > extra_bytes:
-        for row, text in texts.items():
-            if len(text) > extra_bytes:
-                texts[row] = b'{"extra_dropped_bytes":%d}' % len(text)
-    return texts
+def _bounded(texts: Extras, extra_bytes: int) -> Extras:
+    long = (texts.size > extra_bytes).nonzero()[0]
+    if not len(long):
+        return texts
+    sizes = zip(texts.rows[long].tolist(), texts.size[long].tolist(), strict=True)
+    return texts.but({row: b'{"extra_dropped_bytes":%d}' % size for row, size in sizes})

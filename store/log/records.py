@@ -39,6 +39,7 @@ CREATE TABLE consumers (
   checksum INTEGER NOT NULL
 ) STRICT;
 """,
+    "-- Extras of points lie as columns from here on (`LB2`).",
 )
 
 INSERT_RECORD = "INSERT INTO records (position, kind, rows, received, checksum, payload) VALUES (?, ?, ?, ?, ?, ?)"

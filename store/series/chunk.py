@@ -6,8 +6,9 @@ group there is only the joining of byte planes, the compression and, later, the 
 A frame is one zstd frame (content size, no checksum: blobs have their own) of, little-endian:
 `present u32`, `rows u32`; for each column whose bit is set in `present` a cell `code u8`,
 `base_width u8`, base (zigzag, `base_width` bytes); then for each such column `width` byte planes of
-`rows` bytes, lowest first; then, when bit 31 is set, `count u32` and per extra `row u32`,
-`length u32`, bytes. `code` is `width | order << 4 | divided << 6`. A column that is not present is
+`rows` bytes, lowest first; then, when bit 30 is set, the extras: `count u32`, for count < rows four
+byte planes of their rows, four of their lengths, their texts. Read, and no longer written: bit 31,
+`count u32` and per extra `row u32`, `length u32`, bytes. `code` is `width | order << 4 | divided << 6`. A column that is not present is
 its default in every row. Order 0 keeps differences from the first value, 1 from the row before, 2
 differences of those; whichever of a column's two orders has the smaller sum of magnitudes is
 taken, per group. Arithmetic wraps modulo 2**64, so any value survives.
@@ -24,6 +25,7 @@ import numpy.typing as npt
 import zstandard
 
 from model.errors import Corrupt
+from model.extras import NO_EXTRAS, Extras
 from store.series.rows import DEFAULTS, NAMES, Array, IntArray, Rows, Value
 
 DEFAULT_LEVEL = 1
@@ -33,7 +35,7 @@ MAX_FRAME_ROWS = 1 << 26
 _HEAD = struct.Struct("<II")
 _EXTRA = struct.Struct("<II")
 _COUNT = struct.Struct("<I")
-_EXTRA_BIT = 1 << 31
+_EXTRA_BIT, _EXTRA_BIT_1 = 1 << 30, 1 << 31
 _CELL = 10  # code, base width, up to 8 bytes of base
 _DEFAULT_VALUES = np.array(list(DEFAULTS.values()), np.int64)
 #: Orders to choose from; columns that are not named take differences from the first value.
@@ -86,7 +88,7 @@ def encode_groups(rows: Rows, starts: IntArray, *, level: int = DEFAULT_LEVEL) -
     ends = np.cumsum(used.sum(axis=(1, 2))).tolist()
     masks = (present * (1 << np.arange(len(NAMES)))).sum(axis=1).tolist()
     active = [(column.planes, column.width.tolist()) for column in coded if column.planes]
-    extras = _extras(rows, starts)
+    extras = _extras(rows, starts, counts)
     compress = zstandard.ZstdCompressor(level=level, write_checksum=False).compress
     frames: list[bytes] = []
     at = 0
@@ -185,18 +187,70 @@ def _step(values: Array, starts: IntArray) -> Array:
     return delta
 
 
-def _extras(rows: Rows, starts: IntArray) -> dict[int, bytes]:
+def _extras(rows: Rows, starts: IntArray, counts: IntArray) -> dict[int, bytes]:
     """Encoded extras by group."""
     if not rows.extra:
         return {}
-    by_group: dict[int, list[tuple[int, bytes]]] = {}
-    for row, raw in sorted(rows.extra.items()):
-        group = int(np.searchsorted(starts, row, side="right")) - 1
-        by_group.setdefault(group, []).append((row - int(starts[group]), raw))
-    return {
-        group: _COUNT.pack(len(entries)) + b"".join(_EXTRA.pack(row, len(raw)) + raw for row, raw in entries)
-        for group, entries in by_group.items()
-    }
+    tight = rows.extra.tight()
+    bounds = tight.rows.searchsorted(np.append(starts, rows.count))
+    ends = np.append(tight.start, len(tight.blob))[bounds].tolist()
+    texts = tight.blob.data
+    made: dict[int, bytes] = {}
+    groups = zip(starts.tolist(), counts.tolist(), bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+    for group, (start, count, first, end) in enumerate(groups):
+        if first == end:
+            continue
+        parts: list[bytes | memoryview] = [_COUNT.pack(end - first)]
+        if end - first < count:
+            parts.append(_planes(tight.rows[first:end] - start))
+        parts += [_planes(tight.size[first:end]), texts[ends[group] : ends[group + 1]]]
+        made[group] = b"".join(parts)
+    return made
+
+
+def _planes(values: IntArray) -> bytes:
+    """Four byte planes, lowest first."""
+    return values.astype("<u4").view(np.uint8).reshape(-1, 4).T.tobytes()
+
+
+def _of_planes(payload: bytes, at: int, count: int) -> IntArray:
+    planes = np.frombuffer(payload, np.uint8, 4 * count, at).reshape(4, count)
+    return np.ascontiguousarray(planes.T).view("<u4").ravel().astype(np.int64)
+
+
+def _extras_of(payload: bytes, at: int, rows: int) -> tuple[Extras, int]:
+    """The extras of a frame of `rows` rows, and where they end."""
+    (count,) = _COUNT.unpack_from(payload, at)
+    at += _COUNT.size
+    if not 0 < count <= rows:
+        raise ValueError("a number of extras that cannot be")
+    held = np.arange(rows)
+    if count < rows:
+        held = _of_planes(payload, at, count)
+        at += 4 * count
+        if int(held[-1]) >= rows or not bool((held[1:] > held[:-1]).all()):
+            raise ValueError("extras of rows that cannot be")
+    size = _of_planes(payload, at, count)
+    at += 4 * count
+    total = int(size.sum())
+    return Extras.packed(
+        held, size, np.frombuffer(payload, np.uint8, total, at) if total else NO_EXTRAS.blob
+    ), at + total
+
+
+def _extras_of_1(payload: bytes, at: int, rows: int) -> tuple[Extras, int]:
+    """The same as it was written before."""
+    (count,) = _COUNT.unpack_from(payload, at)
+    at += _COUNT.size
+    found: dict[int, bytes] = {}
+    for _ in range(count):
+        row, length = _EXTRA.unpack_from(payload, at)
+        at += _EXTRA.size
+        if row >= rows or at + length > len(payload):
+            raise ValueError("an extra that cannot be")
+        found[row] = payload[at : at + length]
+        at += length
+    return Extras.of(found), at
 
 
 def decode_many(frames: Sequence[bytes], *, only: frozenset[str] | None = None) -> tuple[Rows, IntArray]:
@@ -229,7 +283,7 @@ class _Decoder:
         self._code = [bytearray(groups) for _ in NAMES]
         self._base = [[default] * groups for default in DEFAULTS.values()]
         self._planes: dict[tuple[int, int], bytearray] = {}
-        self._extra: dict[int, bytes] = {}
+        self._extra: list[tuple[int, Extras]] = []
         start = 0
         for group, (payload, (present, count)) in enumerate(zip(payloads, heads, strict=True)):
             self._collect(group, payload, present, start, count)
@@ -238,7 +292,7 @@ class _Decoder:
     def _collect(self, group: int, payload: bytes, present: int, start: int, count: int) -> None:
         at = _HEAD.size
         held: list[tuple[int, int]] = []
-        left = present & ~_EXTRA_BIT
+        left = present & ~(_EXTRA_BIT | _EXTRA_BIT_1)
         while left:
             column = (left & -left).bit_length() - 1
             left &= left - 1
@@ -262,27 +316,20 @@ class _Decoder:
                     buffer = self._planes[column, plane] = bytearray(self._total)
                 buffer[start : start + count] = payload[at : at + count]
                 at += count
+        extra = NO_EXTRAS
         if present & _EXTRA_BIT:
-            at = self._collect_extra(payload, at, start)
-        if at != len(payload) or len(self._extra) > self._total:
+            extra, at = _extras_of(payload, at, count)
+        elif present & _EXTRA_BIT_1:
+            extra, at = _extras_of_1(payload, at, count)
+        if at != len(payload):
             raise ValueError("lengths do not add up")
-
-    def _collect_extra(self, payload: bytes, at: int, start: int) -> int:
-        (count,) = _COUNT.unpack_from(payload, at)
-        at += _COUNT.size
-        for _ in range(count):
-            row, length = _EXTRA.unpack_from(payload, at)
-            at += _EXTRA.size
-            if self._with_extra:
-                self._extra[start + row] = payload[at : at + length]
-            at += length
-        return at
+        self._extra.append((count, extra if self._with_extra else NO_EXTRAS))
 
     def rows(self) -> tuple[Rows, IntArray]:
         columns: dict[str, Value] = {}
         for index, name in enumerate(NAMES):
             columns[name] = self._column(index) if self._wanted[index] else DEFAULTS[name]
-        return Rows(self._total, columns, self._extra), self._counts
+        return Rows(self._total, columns, Extras.concat(self._extra)), self._counts
 
     def _column(self, index: int) -> Value:
         code = np.frombuffer(self._code[index], np.uint8)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from model.extras import NO_EXTRAS, Extras
 from store.series.chunk import decode_many, encode_groups
 from store.series.rows import DEFAULTS, HOUR_MS, NAMES, PART_BITS, IntArray, Rows, compact
 from store.series.schema import checksum, part_slots, verified
@@ -39,7 +40,7 @@ class Newest:
     def __init__(self) -> None:
         self._columns: dict[str, IntArray] = {name: np.zeros(0, np.int64) for name in _KEPT}
         self._known = np.zeros(0, np.bool_)
-        self._extra: dict[int, bytes] = {}
+        self._extra = NO_EXTRAS
 
     @classmethod
     def load(cls, connection: sqlite3.Connection, parts: Iterable[int] | None = None) -> Newest:
@@ -76,12 +77,9 @@ class Newest:
         for name in _KEPT:
             value = rows.columns[name]
             self._columns[name][won] = value if isinstance(value, int) else value[wins]
-        if self._extra:
-            for gone in self._extra.keys() & set(won.tolist()):
-                del self._extra[gone]
-        for row, raw in rows.extra.items():
-            if wins[row]:
-                self._extra[int(slot[row])] = raw
+        extra = rows.extra.take(np.flatnonzero(wins))
+        by_slot = Extras(won[extra.rows], extra.start, extra.size, extra.blob)
+        self._extra = self._extra.without(won).but(by_slot).lean()
         return set(np.unique(won >> PART_BITS).tolist())
 
     def _grow(self, slots: int) -> None:
@@ -103,19 +101,13 @@ class Newest:
         if not len(slots):
             return Rows.empty()
         columns = {name: compact(self._columns[name][slots]) for name in _KEPT}
-        extra = (
-            {row: self._extra[slot] for row, slot in enumerate(slots.tolist()) if slot in self._extra}
-            if self._extra
-            else {}
-        )
-        return Rows(len(slots), {"slot": compact(slots), **columns}, extra)
+        return Rows(len(slots), {"slot": compact(slots), **columns}, self._extra.take(slots))
 
     def drop_before(self, day: int) -> IntArray:
         """Forget what was stored before `day`; return the slots concerned, ascending."""
         gone = np.flatnonzero(self._known & (self._columns["day"] < day))
         self._known[gone] = False
-        for slot in self._extra.keys() & set(gone.tolist()):
-            del self._extra[slot]
+        self._extra = self._extra.without(gone)
         return gone
 
     def write(self, connection: sqlite3.Connection, parts: Iterable[int]) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.batch import COLUMNS, Column, PointBatch
+from model.extras import NO_EXTRAS, Extras
 
 Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
@@ -64,11 +65,11 @@ IDENTITY_NAMES = frozenset(
 
 @dataclass(slots=True)
 class Rows:
-    """`count` points; `columns` has every name of `NAMES`, `extra` the JSON of unknown keys by row."""
+    """`count` points; `columns` has every name of `NAMES`, `extra` the JSON of what has no column by row."""
 
     count: int
     columns: dict[str, Value]
-    extra: dict[int, bytes] = field(default_factory=dict)
+    extra: Extras = field(default_factory=lambda: NO_EXTRAS)
 
     @classmethod
     def empty(cls) -> Rows:
@@ -102,12 +103,7 @@ class Rows:
         for column in FLOATS:
             columns[column.name] = _fixed([batch.column(column.name) for batch in batches], column, gaps)
         columns["gaps"] = compact(gaps)
-        extra: dict[int, bytes] = {}
-        start = 0
-        for batch in batches:
-            extra.update({start + row: raw for row, raw in batch.extra.items()})
-            start += len(batch)
-        return cls(count, columns, extra)
+        return cls(count, columns, Extras.concat([(len(batch), batch.extra) for batch in batches]))
 
     def array(self, name: str) -> Array:
         """A column as an array of `count` values, also where it is constant."""
@@ -131,7 +127,7 @@ class Rows:
             made[name] = self._typed(name)
         for column in FLOATS:
             made[column.name] = self._float(column, gaps)
-        return PointBatch(**made, extra=dict(self.extra))
+        return PointBatch(**made, extra=self.extra)
 
     def _typed(self, name: str) -> Array:
         value = self.columns[name]
@@ -160,11 +156,7 @@ class Rows:
         columns: dict[str, Value] = {
             name: value if isinstance(value, int) else value[index] for name, value in self.columns.items()
         }
-        extra: dict[int, bytes] = {}
-        if self.extra:
-            kept = np.flatnonzero(np.isin(index, np.fromiter(self.extra, np.int64, len(self.extra))))
-            extra = {int(row): self.extra[int(index[row])] for row in kept}
-        return Rows(len(index), columns, extra)
+        return Rows(len(index), columns, self.extra.take(index))
 
     @classmethod
     def concat(cls, pieces: Sequence[Rows]) -> Rows:
@@ -183,11 +175,7 @@ class Rows:
                 columns[name] = first
             else:
                 columns[name] = np.concatenate([piece.array(name) for piece in pieces])
-        extra: dict[int, bytes] = {}
-        start = 0
-        for piece in pieces:
-            extra.update({start + row: raw for row, raw in piece.extra.items()})
-            start += piece.count
+        extra = Extras.concat([(piece.count, piece.extra) for piece in pieces])
         return cls(sum(piece.count for piece in pieces), columns, extra)
 
     def ordered(self) -> Rows:

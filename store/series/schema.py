@@ -55,6 +55,7 @@ MIGRATIONS: tuple[str, ...] = (
         name TEXT PRIMARY KEY, position INTEGER NOT NULL, checksum INTEGER NOT NULL, blob BLOB NOT NULL
     ) STRICT;
     """,
+    "-- Extras lie as columns from here on: in open batches (`LB2`), and in frames (bit 30).",
 )
 
 

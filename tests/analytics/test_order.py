@@ -11,6 +11,7 @@ from analytics.pipeline import Analysis
 from analytics.state import DEFAULT_RECENT, State
 from model.batch import PointBatch
 from model.codes import Mark
+from model.extras import Extras
 from tests.analytics.keeper import BUFFERED, NOW_MS, Keeper, batch, marks
 
 
@@ -114,7 +115,7 @@ def test_what_the_store_answers_moves_no_state() -> None:
 
 def test_extras_stay_with_their_rows(keeper: Keeper) -> None:
     given_rows = batch([_at(3), _at(1), _at(2)])
-    given_rows.extra = {0: b"a", 2: b"c"}
+    given_rows.extra = Extras.of({0: b"a", 2: b"c"})
     assert keeper.feed(given_rows).points.extra == {1: b"c", 2: b"a"}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -112,3 +114,25 @@ def test_a_citys_batch_is_small() -> None:
         },
     )
     assert len(encode(batch)) / rows < 17
+
+
+@given(st.dictionaries(st.integers(0, 4), st.binary(max_size=9)), st.integers(-3, 3))
+def test_extras_as_they_were_written_before_are_read(extra: dict[int, bytes], off: int) -> None:
+    batch = PointBatch.of(5, {"slot": 3, "seq": np.arange(5)}, extra)
+    bare = encode(PointBatch.of(5, {"slot": 3, "seq": np.arange(5)}))[4:-4]
+    old = b"LB1\0" + bare + struct.pack("<I", len(extra))
+    old += b"".join(struct.pack("<II", row, len(text)) + text for row, text in extra.items())
+    assert_same(decode(old), batch)
+    with pytest.raises(Corrupt):
+        decode(old[:-1])
+    if off and extra:
+        text = max(extra.values())
+        last = struct.pack("<II", 5 + abs(off), len(text)) + text
+        with pytest.raises(Corrupt):
+            decode(b"LB1\0" + bare + struct.pack("<I", 1) + last)
+
+
+def test_texts_of_every_row_cost_their_bytes_and_four_more() -> None:
+    batch = PointBatch.of(1_000, {}, {row: b'{"mileage_km":%d.%d}' % (row, row % 10) for row in range(1_000)})
+    bare = len(encode(PointBatch.of(1_000, {})))
+    assert len(encode(batch)) == bare + sum(len(text) + 4 for text in batch.extra.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 import zstandard
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from model.batch import PointBatch
 from model.errors import Corrupt
+from model.extras import Extras
 from store.series.chunk import MAX_FRAME_ROWS, decode_many, encode_groups
 from store.series.rows import IDENTITY_NAMES, NAMES, Rows
 from tests.store.series.conformance import drive
@@ -43,7 +46,8 @@ def test_any_integers_survive_in_any_grouping(data: st.DataObject, counts: list[
             )
         else:
             columns[name] = np.array(data.draw(st.lists(_WHOLE, min_size=total, max_size=total)), np.int64)
-    rows = Rows(total, dict(columns), data.draw(st.dictionaries(st.integers(0, total - 1), st.binary(max_size=20))))
+    extra = data.draw(st.dictionaries(st.integers(0, total - 1), st.binary(max_size=20)))
+    rows = Rows(total, dict(columns), Extras.of(extra))
     starts = np.cumsum([0, *counts[:-1]], dtype=np.int64)
     frames = encode_groups(rows, starts)
     back, sizes = decode_many(frames)
@@ -95,3 +99,17 @@ def test_a_damaged_payload_is_corrupt_or_other_rows_but_nothing_worse(at: int, b
 
 
 _FRAME = encode_groups(Rows.of_batches([drive(1, 300)], 0), np.zeros(1, np.int64))[0]
+
+
+@given(st.dictionaries(st.integers(0, 4), st.binary(max_size=9), min_size=1))
+def test_extras_as_they_were_written_before_are_read(extra: dict[int, bytes]) -> None:
+    bare = Rows.of_batches([PointBatch.of(5, {"slot": 3, "time_ms": np.arange(5)})], 1)
+    (frame,) = encode_groups(bare, np.zeros(1, np.int64))
+    plain = zstandard.ZstdDecompressor().decompress(frame)
+    present = int.from_bytes(plain[:4], "little") | 1 << 31
+    old = present.to_bytes(4, "little") + plain[4:] + struct.pack("<I", len(extra))
+    old += b"".join(struct.pack("<II", row, len(text)) + text for row, text in sorted(extra.items()))
+    compare(decode_many([zstandard.ZstdCompressor().compress(old)])[0], Rows(5, bare.columns, Extras.of(extra)))
+    for broken in (old[:-1], old + b"\0"):
+        with pytest.raises(Corrupt):
+            decode_many([zstandard.ZstdCompressor().compress(broken)])

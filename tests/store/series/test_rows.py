@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from model.batch import PointBatch, identity
+from model.extras import Extras
 from store.series.rows import Rows
 from tests.store.series.conformance import T0, drive, same
 
@@ -66,7 +67,7 @@ def test_order_is_hour_slot_time_seq_and_stable(drawn: list[tuple[int, int, int]
 
 def test_concat_and_take_keep_extras() -> None:
     first = drive(1, 50)
-    first.extra.update({0: b"a", 4: b"b"})
+    first.extra = Extras.of({0: b"a", 4: b"b"})
     pieces = [Rows.of_batches([first], 1), Rows.of_batches([first], 1)]
     both = Rows.concat(pieces)
     assert both.columns["day"] == 1
