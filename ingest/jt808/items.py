@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from ingest.jt808.alarms import VIDEO_ALARM_NAMES
 from ingest.wire.fields import BcdTime, Bytes, Field, Int, Text, u8, u16, u32
 from ingest.wire.groups import Group, Items, List, When, if_left
+from ingest.wire.loose import LooseItems
 
 AREA_TYPES = {0: "none", 1: "circle", 2: "rectangle", 3: "polygon", 4: "segment"}
 _SIGNALS = {
@@ -199,12 +200,12 @@ _SOURCES = {"808": "JT/T 808-2019 8", "1078": "JT/T 1078-2016", "T/JSATL 12": "T
 
 
 def position_items(name: str = "items") -> Items:
-    """The items to the end of a position."""
-    return Items(
+    """The items to the end of a position; a broken end is kept as hex and costs the position nothing."""
+    return LooseItems(
         name,
         {number: fields for number, _, _, fields in _TABLE},
         {number: word for number, word, _, _ in _TABLE},
-        "additional items; unknown ones as hex",
+        "additional items; unknown and broken ones as hex",
         sources={number: _SOURCES[source] for number, _, source, _ in _TABLE},
     )
 

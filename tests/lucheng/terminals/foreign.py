@@ -131,7 +131,7 @@ def jt_fates(raw: bytes, protocol: str, *, known: bool = True) -> list[Fate]:
     ]
 
 
-def jt_fate(raw: bytes, protocol: str, *, known: bool = True) -> Fate:
+def jt_fate(raw: bytes, protocol: str, *, known: bool = True) -> Fate:  # noqa: PLR0911 one for each fate
     """What has to become of a frame on the connection of its own number (`known`: registered)."""
     try:
         plain = unescape(raw[1:-1])
@@ -161,17 +161,17 @@ def _refused(raw: bytes, reason: str, answer: Answer | None = None) -> Fate:
     return Fate(raw, reason, Counter([answer] if answer else []), [raw])
 
 
-def _body_fate(raw: bytes, frame: Any, protocol: str) -> Fate:
+def _body_fate(raw: bytes, frame: Any, protocol: str) -> Fate:  # noqa: PLR0911 one for each fate
     codec = CODECS[protocol]
     entry = _TABLES[protocol].by_id.get(frame.message_id)
-    told = (0x8001, frame.serial, frame.message_id)
+    told: Answer = (0x8001, frame.serial, frame.message_id)
     if entry is None or entry.way is Way.DOWN:
         return _refused(raw, "unknown_message", (*told, BAD if protocol == "jt905" else UNSUPPORTED))
     try:
         values = codec.decode_body(frame)
     except Malformed:
         return _refused(raw, "bad_body", (*told, BAD))
-    done = Counter([(*told, DONE)])
+    done: Counter[Answer] = Counter([(*told, DONE)])
     if entry.name in ("heartbeat", "log_out", "authenticate"):
         return Fate(raw, "session", done)
     if entry.name == "register":
@@ -196,7 +196,7 @@ def _positions(values: Values) -> list[Values]:
 
 
 def _alarmed(one: Values, protocol: str) -> bool:
-    video = [item["value"] for item in one.get("items", ()) if item["id"] == 0x14 and "value" in item]
+    video = [item["value"] for item in one.get("items", ()) if item.get("id") == 0x14 and "value" in item]
     word = video[0]["value"] if video and isinstance(video[0], dict) else 0
     return bool(_KINDS[protocol] & set(one["alarm"]["set"])) or bool(word & _VIDEO)
 
@@ -223,7 +223,7 @@ def jt_places(values: Values, protocol: str, *, blind: bool) -> list[Place]:
 # -- GT06 -----------------------------------------------------------------------------------------
 
 
-def gt06_fate(raw: bytes) -> Fate:
+def gt06_fate(raw: bytes) -> Fate:  # noqa: PLR0911 one for each fate
     """What has to become of a frame behind the login of another IMEI than its own."""
     frames, rest, junk = gt06.split(raw)
     if junk or rest or frames != [raw]:
@@ -281,11 +281,11 @@ def gt06_place(values: Values) -> Place | None:
     text = _TEXT_PLACE.search(values["text"]) if isinstance(values.get("text"), str) else None
     if text is None:
         return None
-    north, lat, east, lon, course, speed, moment = text.groups()
+    north, lat, east, lon, heading, speed, moment = text.groups()
     return Place(
         time_ms=round(datetime.fromisoformat("T".join(moment.split()) + "+00:00").timestamp() * 1000),
         lat=float(lat) * (1 if north == "N" else -1),
         lon=float(lon) * (1 if east == "E" else -1),
         speed_kmh=float(speed),
-        heading_deg=float(course),
+        heading_deg=float(heading),
     )

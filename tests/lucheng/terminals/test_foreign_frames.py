@@ -205,7 +205,7 @@ def speakers_of_all() -> tuple[list[Speaker], list[Speaker]]:
                 speaker = known.setdefault((protocol, number), Speaker(protocol, number))
                 speaker.fates.append(jt_fate(raw, protocol))
             else:
-                nobody.append(Speaker(protocol, number or "", jt_fates(raw, protocol, known=False)))
+                nobody.append(Speaker(protocol, "", jt_fates(raw, protocol, known=False)))
     return list(known.values()), nobody
 
 
@@ -264,7 +264,7 @@ def _replayed(service: ServiceProcess, ports: dict[str, int]) -> Replay:
     told: list[Counter[Answer]] = []
     asked_again: dict[str, tuple[int, list[int]]] = {}
     for speaker in known:
-        told += _say_jt(ports["JT_PORT"], speaker, asked_again)
+        told += _say_jt(service, ports["JT_PORT"], speaker, asked_again)
     for speaker in nobody:
         told += _say_strange(ports["JT_PORT"], speaker)
     for speaker in trackers:
@@ -306,12 +306,16 @@ def recorded_texts() -> list[str]:
     return made
 
 
-def _say_jt(port: int, speaker: Speaker, asked_again: dict[str, tuple[int, list[int]]]) -> list[Counter[Answer]]:
-    """All frames of one number on its connection."""
+def _say_jt(
+    service: ServiceProcess, port: int, speaker: Speaker, asked_again: dict[str, tuple[int, list[int]]]
+) -> list[Counter[Answer]]:
+    """All frames of one number on its connection, which stays until its missing parts are given up."""
     line = JtLine(port, speaker.protocol, speaker.number)
     told = [line.exchange(fate.raw, fate.answers, speaker.number, _version(fate.raw)) for fate in speaker.fates]
     if any(fate.what == "part" for fate in speaker.fates):
         asked_again[speaker.number] = line.parts_wanted()
+        given_up = len(asked_again)
+        service.wait_status(lambda now: now["live"]["gateway_lost"] == given_up, "missing parts to be given up")
     line.close()
     return told
 
@@ -440,19 +444,20 @@ def _refused(place: Place, now_ms: int) -> str:
 
 
 def _row(place: Place) -> tuple[Any, ...]:
-    speed = None if place.speed_kmh is None or place.speed_kmh > MOST_KMH else round(place.speed_kmh, 1)
-    heading = None if place.heading_deg is None or not 0 <= place.heading_deg <= 360 else round(place.heading_deg, 1)
-    return (place.time_ms, round(place.lat, 6) + 0.0, round(place.lon, 6) + 0.0, speed, heading)
+    """As the store keeps it: 1e-6 of a degree, tenths of km/h and of degrees."""
+    speed = None if place.speed_kmh is None or place.speed_kmh > MOST_KMH else round(place.speed_kmh * 10)
+    heading = None if place.heading_deg is None or not 0 <= place.heading_deg <= 360 else round(place.heading_deg * 10)
+    return (place.time_ms, round(place.lat * 1e6), round(place.lon * 1e6), speed, heading)
 
 
 def _stored_row(batch: PointBatch, row: int) -> tuple[Any, ...]:
     speed, heading = float(batch.speed_kmh[row]), float(batch.heading_deg[row])
     return (
         int(batch.time_ms[row]),
-        round(float(batch.lat[row]), 6) + 0.0,
-        round(float(batch.lon[row]), 6) + 0.0,
-        None if math.isnan(speed) else round(speed, 1),
-        None if math.isnan(heading) else round(heading, 1),
+        round(float(batch.lat[row]) * 1e6),
+        round(float(batch.lon[row]) * 1e6),
+        None if math.isnan(speed) else round(speed * 10),
+        None if math.isnan(heading) else round(heading * 10),
     )
 
 
