@@ -61,7 +61,9 @@ def test_a_frame_of_a_device(number: int) -> None:
     assert frame.checksum_ok
     odd = [item for item in values.get("items", []) if "error" in item]
     assert {item["id"] for item in odd if "rest" not in item} == ODD_ITEMS.get(number, set())
-    assert [item["error"] for item in odd if "rest" in item] == [text for at, text in BROKEN_END.items() if at == number]
+    assert [item["error"] for item in odd if "rest" in item] == [
+        text for at, text in BROKEN_END.items() if at == number
+    ]
     name = CATALOGUE.by_id[frame.message_id].name
     again = encode(name, values, number=frame.number, serial=frame.serial, version=frame.version)
     assert (again == [raw]) == (number not in NOT_CANONICAL)
