@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import shutil
 import stat
 import sys
@@ -23,6 +22,7 @@ from lucheng.broker import find_mosquitto
 from lucheng.broker_probe import BrokerAddress, Measured, measure, reachable
 from lucheng.doctor_terminals import terminals
 from lucheng.finding import Finding, State
+from lucheng.open_files import GOOD_OPEN_FILES, most_files
 from model.clock import Clock, SystemClock
 from model.codes import Word
 from model.errors import LuchengError
@@ -31,8 +31,6 @@ MIN_PYTHON = (3, 11)
 #: Below this the folder is as good as full: a day of a city's points and the logs.
 MIN_FREE_BYTES = 1024**3
 GOOD_FREE_BYTES = 10 * 1024**3
-#: The embedded broker holds one descriptor for each device.
-GOOD_OPEN_FILES = 16_384
 #: The wall clock and the monotonic clock may drift so far apart while we look.
 MAX_STEP_MS = 50
 _LOOK_S = 0.2
@@ -132,13 +130,13 @@ def file_system(place: Path, mounts: str | None = None) -> str:
 
 
 def _open_files() -> Iterator[Finding]:
-    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    good = soft == resource.RLIM_INFINITY or soft >= GOOD_OPEN_FILES
+    allowed = most_files()
+    good = allowed >= GOOD_OPEN_FILES
     found = Word(
-        f"{soft} open files; the embedded broker needs one for each device",
-        f"可打开文件数 {soft}；内置服务器每台设备占用一个",
+        f"{allowed} open files at most; the embedded broker needs one for each device",
+        f"最多可打开文件数 {allowed}；内置服务器每台设备占用一个",
     )
-    yield Finding("open files", State.OK if good else State.WARN, found, "" if good else "ulimit -n 65536")
+    yield Finding("open files", State.OK if good else State.WARN, found, "" if good else "ulimit -Hn 65536")
 
 
 def _clock(clock: Clock, built_s: float | None = None) -> Iterator[Finding]:

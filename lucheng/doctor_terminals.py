@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import pwd
-import resource
 import socket
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from console.roles import role_of
 from devices.numbers import Numbers, look_at_numbers
 from devices.schema import RegistryFile
 from lucheng.finding import Finding, State
+from lucheng.open_files import SPARE_FILES, most_files
 from lucheng.rooms import REGISTRY_FILE, SOCKET_FILE
 from model.codes import Word
 from model.errors import LuchengError
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from config.sections import Settings
     from model.clock import Clock
 
-#: Open files that the service needs besides one for each terminal: stores, the broker's connections, the API.
-SPARE_FILES = 1_024
 #: The clock of JT/T terminals, whatever the city's.
 JT_OFFSET = timedelta(hours=8)
 #: How many names a line shows.
@@ -165,14 +163,14 @@ def _cannot_listen(listen: str, port: int, *, udp: bool) -> tuple[str, str] | No
 
 
 def open_files(needed: int) -> Iterator[Finding]:
-    """Whether the service may hold so many files open."""
-    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    good = soft == resource.RLIM_INFINITY or soft >= needed
+    """Whether the service may hold so many files open; it raises its limit by itself as far as the machine lets it."""
+    allowed = most_files()
+    good = allowed >= needed
     found = Word(
-        f"{soft} open files; one for each terminal of gateway.max_connections, and some more: {needed}",
-        f"可打开文件数 {soft}；按 gateway.max_connections 每终端一个，共需 {needed}",
+        f"{allowed} open files at most; one for each terminal of gateway.max_connections, and some more: {needed}",
+        f"最多可打开文件数 {allowed}；按 gateway.max_connections 每终端一个，共需 {needed}",
     )
-    mend = "" if good else f"ulimit -n {needed} (systemd: LimitNOFILE={needed}), or lower gateway.max_connections"
+    mend = "" if good else f"ulimit -Hn {needed} (systemd: LimitNOFILE={needed}), or lower gateway.max_connections"
     yield Finding("terminals' files", State.OK if good else State.WARN, found, mend)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from analytics.limits import CleanLimits
 from analytics.meaning.limits import RuleLimits
+from lucheng.open_files import fitting_terminals
 from store.desk.limits import DeskLimits
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def gateway_limits(settings: Settings) -> GatewayLimits:
 
     gateway = settings.gateway
     return GatewayLimits(
-        max_connections=gateway.max_connections,
+        max_connections=fitting_terminals(gateway.max_connections),
         greeting_s=gateway.greeting_s,
         idle_s=gateway.idle_s,
         max_buffer_bytes=gateway.max_buffer_bytes,

@@ -36,6 +36,7 @@ from lucheng.ingesting import ServiceSink, ingest_file
 from lucheng.limits import clean_limits, rule_limits, runner_limits
 from lucheng.logs import configure
 from lucheng.mqtt_sources import MqttSources
+from lucheng.open_files import fitting_terminals, raise_limit, wanted_files
 from lucheng.operating import operations_of
 from lucheng.pulse import Pulse
 from lucheng.rooms import open_rooms, operating_system_user
@@ -354,9 +355,25 @@ def _calm_collector() -> None:
     gc.set_threshold(COLLECT_AFTER_ALLOCATIONS, 20, 50)
 
 
+def _allow_files(settings: Settings) -> None:
+    """A city's terminals are more files than most machines allow a process at first."""
+    wanted = wanted_files(settings)
+    allowed = raise_limit(wanted)
+    if allowed < wanted:
+        terminals = fitting_terminals(settings.gateway.max_connections)
+        _log.warning(
+            "few open files allowed",
+            allowed=allowed,
+            wanted=wanted,
+            terminals_at_most=terminals,
+            mend=f"ulimit -Hn {wanted}",
+        )
+
+
 def run(data_dir: Path, settings: Settings) -> int:
     """Run the service until SIGTERM or SIGINT; return the exit status."""
     configure()
+    _allow_files(settings)
     turns = Turns()
     service = Service(data_dir, settings)
     for number in (os_signal.SIGTERM, os_signal.SIGINT):

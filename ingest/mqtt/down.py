@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from paho.mqtt import client as paho
+from paho.mqtt.client import MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from ingest.mqtt.broker_url import BrokerUrl
+from ingest.mqtt.polling import PollingClient
 
 DEFAULT_MAX_INFLIGHT_MESSAGES = 1_000
 DEFAULT_KEEPALIVE_S = 30
@@ -51,7 +52,7 @@ class DownLink:
         self._open: dict[int, Callable[[], None]] = {}
         self._early: set[int] = set()
         self.sent = 0
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv311)
+        client = PollingClient(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv311)
         if broker.user:
             client.username_pw_set(broker.user, broker.password)
         if broker.tls:
