@@ -330,6 +330,13 @@ class Demo(Section):
     """The synthetic city of `lucheng demo` · 演示用模拟城市"""
 
     taxis: int = setting(300, "taxis that drive", "出租车数", ge=0, le=100_000)
+    terminals: int = setting(
+        20,
+        "of these, how many have a JT/T 808 or 905 terminal and no MQTT",
+        "其中使用 JT/T 808 或 905 终端（不走 MQTT）的车辆数",
+        ge=0,
+        le=1_000,
+    )
     bikes: int = setting(300, "e-bikes, most of them parked", "电动自行车数", ge=0, le=1_000_000)
     buttons: int = setting(20, "one-key alarm buttons", "一键报警按钮数", ge=0, le=10_000)
     units: int = setting(10, "patrol units", "巡逻单元数", ge=0, le=10_000)

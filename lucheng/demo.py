@@ -1,52 +1,48 @@
 """`lucheng demo`: a broker, the service, and a city (or a file) that drives through both, shown live.
 
-Invariants: everything is real and embedded: the broker and the service are processes of their own,
-the points go through MQTT; at the end what was sent is drained, the counters are shown, and nothing
-is left behind, neither a process nor (unless a data folder was named) a file.
+Invariants: everything is real and embedded: the broker and the service are processes of their own, points go through MQTT,
+those of some taxis through the gateway of terminals; at the end what was sent is drained, the counters are shown, and
+nothing is left behind, neither a process nor (unless a data folder was named) a file.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from console.client import RemoteClient
 from ingest.files import FileReader, guess_format, open_file
 from lucheng.broker import EmbeddedBroker
-from lucheng.demo_story import Incidents, Story
+from lucheng.demo_service import LOOPBACK, demo_service, demo_settings, free_port
+from lucheng.demo_story import SOS_AT_S, Incidents, Story
 from lucheng.demo_view import Picture, View
-from lucheng.rooms import BROKER_FOLDER, SOCKET_FILE
+from lucheng.rooms import BROKER_FOLDER
 from model.clock import Clock, SystemClock
 from model.codes import Flag
-from model.errors import LuchengError, TryAgain
+from model.errors import Conflict, LuchengError
 from simulator.city import City
+from simulator.city_terminals import CityTerminals, terminals_of
 from simulator.load import Driven, run_city, send_points
 from simulator.playing import play
 from simulator.publisher import Publisher
 
 if TYPE_CHECKING:
     from config.sections import Settings
+    from console.client import RemoteClient
 
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 20.0
 DRAIN_TIMEOUT_S = 30.0
 TRACK_EVERY_S = 2.0
 #: How much of the newest track is drawn, device time.
@@ -60,7 +56,6 @@ FILE_SPEED = 60.0
 PAST_MS = 15 * 60_000
 PAST_STEP_MS = 60_000
 PAST_POINTS_PER_MESSAGE = 50
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +116,14 @@ def run(options: DemoOptions, settings: Settings, *, clock: Clock | None = None)
             clock=clock,
         )
         stack.enter_context(broker)
-        client = stack.enter_context(_service(data_dir, options.config, broker.url, clock, stop))
+        wanted = options.data_file is None and settings.demo.terminals and settings.demo.taxis
+        jt_port = free_port() if wanted else 0
+        client = stack.enter_context(
+            demo_service(data_dir, options.config, broker.url, demo_settings(jt_port), clock, stop)
+        )
         view = stack.enter_context(View(settings.demo.refresh_ms, live=not options.as_json, program=broker.program))
         incidents = Incidents(clock)
-        player = _start_player(options, settings, broker.url, clock, stop, incidents)
+        player = _start_player(options, settings, broker.url, clock, stop, incidents, client, jt_port)
         story = None if options.data_file is not None else Story(client, incidents, clock, player.stop)
         last = _show(options, client, view, player, clock, stop, story)
         player.stop.set()
@@ -143,65 +142,6 @@ def run(options: DemoOptions, settings: Settings, *, clock: Clock | None = None)
     return 0 if complete else 1
 
 
-@contextlib.contextmanager
-def _service(
-    data_dir: Path, config: Path | None, broker_url: str, clock: Clock, stop: threading.Event
-) -> Iterator[RemoteClient]:
-    """`lucheng run` as a process of its own; drained and ended at the end."""
-    log_path = data_dir / "service.log"
-    with log_path.open("wb") as log:
-        process = _spawn(data_dir, config, broker_url, log)
-        try:
-            client = RemoteClient(data_dir / SOCKET_FILE)
-            _wait_ready(process, client, log_path, clock, stop)
-            yield client
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _spawn(data_dir: Path, config: Path | None, broker_url: str, log: BinaryIO) -> subprocess.Popen[bytes]:
-    parent = os.getpid()
-    settings_file = [] if config is None else ["--config", str(config)]
-
-    def in_child() -> None:
-        # Ctrl-C of the terminal is the demo's to handle; and the service ends when the demo is killed.
-        os.setsid()
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return subprocess.Popen(  # noqa: S603 (our own interpreter)
-        [sys.executable, "-m", "lucheng", "--data", str(data_dir), *settings_file, "run", "--broker", broker_url],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        env={**os.environ, "LUCHENG_DEVICES__UNKNOWN": "register"},
-        preexec_fn=in_child,  # noqa: PLW1509 (no other thread runs yet)
-    )
-
-
-def _wait_ready(
-    process: subprocess.Popen[bytes], client: RemoteClient, log: Path, clock: Clock, stop: threading.Event
-) -> None:
-    deadline_s = clock.monotonic_s() + START_TIMEOUT_S
-    while clock.monotonic_s() < deadline_s and process.poll() is None and not stop.is_set():
-        try:
-            live = client.call("status")["live"]
-            if live.get("mqtt_points_connected") and live.get("mqtt_alarms_connected"):
-                return
-        except TryAgain:
-            pass
-        clock.sleep(0.1)
-    if not stop.is_set():
-        said = log.read_text(errors="replace").strip().splitlines()[-5:]
-        raise TryAgain("The service did not start: " + " | ".join(said), mend="Run `lucheng doctor`.")
-
-
 def _start_player(
     options: DemoOptions,
     settings: Settings,
@@ -209,6 +149,8 @@ def _start_player(
     clock: Clock,
     stop: threading.Event,
     incidents: Incidents,
+    client: RemoteClient,
+    jt_port: int,
 ) -> _Player:
     player = _Player(threading.Thread(), threading.Event())
 
@@ -220,7 +162,7 @@ def _start_player(
                     with _opened(options.data_file, options, settings, clock) as reader:
                         player.points = play(reader, publisher, clock=clock, speed=speed, stop=player.stop).points
                 else:
-                    player.points = _drive(publisher, settings, options, clock, player.stop, incidents)
+                    player.points = _drive(publisher, settings, options, clock, player.stop, incidents, client, jt_port)
         except LuchengError as error:
             player.failure.append(error)
             stop.set()
@@ -247,6 +189,8 @@ def _drive(
     clock: Clock,
     stop: threading.Event,
     incidents: Incidents,
+    client: RemoteClient,
+    jt_port: int,
 ) -> int:
     """The city's last minutes at once, as devices that come back from a dead zone send them; then live. Points sent."""
     demo = settings.demo
@@ -262,21 +206,30 @@ def _drive(
         unit_interval_s=TAXI_INTERVAL_S,
         presses_per_day=PRESSES_PER_DAY,
     )
+    # The first taxi is the one that speeds.
+    taxis = terminals_of(city.ids[max(demo.taxis - demo.terminals, 0) : demo.taxis]) if jt_port else []
+    for one in taxis:
+        with contextlib.suppress(Conflict):  # in a data folder that an earlier demo left
+            client.call("device_add", device=one.device, plate=one.plate, phone=one.number, protocol=one.registered_as)
     driven = Driven()
-    while city.now_ms < clock.now_ms() - PAST_STEP_MS and not stop.is_set():
-        past = city.step(city.now_ms + PAST_STEP_MS)
-        past.flags = past.flags | np.uint16(Flag.BUFFERED)
-        send_points(publisher, city, past, PAST_POINTS_PER_MESSAGE, driven, stop)
-    live = run_city(
-        publisher,
-        city,
-        clock=clock,
-        seconds=float("inf"),
-        speed=options.speed or 1.0,
-        stop=stop,
-        progress=lambda _driven: incidents.play(city),
-    )
-    return driven.points + live.points
+    with CityTerminals(LOOPBACK, jt_port, taxis, city.ids, clock) as terminals:
+        terminals.come_online()
+        incidents.add(SOS_AT_S, "sos", lambda _city: terminals.press_sos())
+        while city.now_ms < clock.now_ms() - PAST_STEP_MS and not stop.is_set():
+            past = city.step(city.now_ms + PAST_STEP_MS)
+            past.flags = past.flags | np.uint16(Flag.BUFFERED)
+            send_points(publisher, city, past, PAST_POINTS_PER_MESSAGE, driven, stop, terminals)
+        live = run_city(
+            publisher,
+            city,
+            clock=clock,
+            seconds=float("inf"),
+            speed=options.speed or 1.0,
+            stop=stop,
+            progress=lambda _driven: incidents.play(city),
+            terminals=terminals,
+        )
+        return driven.points + live.points + terminals.places
 
 
 def _show(

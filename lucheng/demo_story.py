@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lucheng.cli.texts import text
+from lucheng.demo_sos import SHAPES, SosFile
 from model.errors import LuchengError
 
 if TYPE_CHECKING:
@@ -24,24 +25,30 @@ if TYPE_CHECKING:
     from simulator.city import City
 
 #: Seconds of the demo at which each deed is done.
-PRESS_AT_S, SPEED_AT_S, STEAL_AT_S = 4.0, 6.0, 8.0
+SOS_AT_S, PRESS_AT_S, SPEED_AT_S, STEAL_AT_S = 3.0, 4.0, 6.0, 8.0
 #: The owner finds the bike gone this long after the theft.
 REPORT_AFTER_S = 20.0
 #: From the alarm to each step of its life, seconds.
 LIFE_S: tuple[tuple[str, float], ...] = (
     ("ack", 2.0),
+    ("listen", 3.0),
     ("dispatch", 4.0),
     ("arrive", 9.0),
     ("resolve", 12.0),
     ("close", 14.0),
 )
-#: Alarms of these kinds are worked on; a unit is sent to the first two.
-WORKED_KINDS = ("one_key", "moved_while_armed", "overspeed", "stolen_seen")
-SENT_KINDS = ("one_key", "moved_while_armed", "stolen_seen")
+#: Alarms of these kinds are worked on; a unit is sent to most of them, a listen-in is for one.
+WORKED_KINDS = ("sos", "one_key", "moved_while_armed", "overspeed", "stolen_seen")
+SENT_KINDS = ("sos", "one_key", "moved_while_armed", "stolen_seen")
+LISTENED_KIND = "sos"
+#: Steps that are not for every kind.
+STEP_KINDS = {"listen": (LISTENED_KIND,), "dispatch": SENT_KINDS, "arrive": SENT_KINDS}
+LISTEN_MINUTES = 1
 MAX_WORKED_ALARMS = 12
-MAX_LINES = 14
-SHAPES = {1: "▲1", 2: "◆2", 3: "●3"}
+MAX_LINES = 18
 _POLL_S = 0.2
+#: How often it is looked what became of commands and evidence.
+_LOOK_S = 1.0
 
 
 @dataclass(order=True, slots=True)
@@ -70,6 +77,10 @@ class Incidents:
         ]
         self.done: dict[str, str] = {}
 
+    def add(self, at_s: float, name: str, deed: Callable[[City], str]) -> None:
+        """One more deed; from the thread that plays them."""
+        self._left = sorted([*self._left, (at_s, deed, name)], key=lambda one: one[0])
+
     def play(self, city: City) -> None:
         """Do what is due; called after every step of the city."""
         now_s = self._clock.monotonic_s()
@@ -95,7 +106,10 @@ class Story:
         self._clock = clock
         self._stop = stop
         self._due: list[_Due] = []
+        #: Alarms that are worked on, with their devices.
         self._seen: dict[str, str] = {}
+        self._sos = SosFile()
+        self._looked_s = 0.0
         self._lock = threading.Lock()
         self._reported = False
         self._stolen_at_s = 0.0
@@ -136,10 +150,12 @@ class Story:
         new = ours and event["action"] == "raise" and len(self._seen) < MAX_WORKED_ALARMS
         with self._lock:
             if new and alarm["alarm"] not in self._seen:
-                self._seen[alarm["alarm"]] = alarm["kind"]
+                self._seen[alarm["alarm"]] = alarm["device"]
+                if alarm["kind"] == LISTENED_KIND:
+                    self._sos.open(alarm["alarm"], alarm["device"])
                 now_s = self._clock.monotonic_s()
                 for step, after_s in LIFE_S:
-                    if alarm["kind"] in SENT_KINDS or step not in {"dispatch", "arrive"}:
+                    if alarm["kind"] in STEP_KINDS.get(step, WORKED_KINDS):
                         heapq.heappush(self._due, _Due(now_s + after_s, alarm["alarm"], step))
             if alarm["alarm"] in self._seen:
                 self.lines.append(line_of(event))
@@ -149,6 +165,9 @@ class Story:
     def _work(self) -> None:
         while not self._stop.wait(_POLL_S):
             self._report_theft()
+            if self._clock.monotonic_s() - self._looked_s >= _LOOK_S:
+                self._looked_s = self._clock.monotonic_s()
+                self.lines.extend(self._sos.look(self._call))
             with self._lock:
                 ready = bool(self._due) and self._due[0].at_s <= self._clock.monotonic_s()
                 due = heapq.heappop(self._due) if ready else None
@@ -168,6 +187,15 @@ class Story:
     def _do(self, due: _Due) -> None:
         if due.step == "ack":
             self._call("alarm_ack", alarm=due.alarm)
+        elif due.step == "listen":
+            self._call(
+                "command_send",
+                device=self._seen[due.alarm],
+                name="listen_in",
+                args={"minutes": LISTEN_MINUTES},
+                reason=text("demo.listen"),
+                alarm=due.alarm,
+            )
         elif due.step == "dispatch":
             units = self._call("unit_list", state="free") or []
             if units:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from types import TracebackType
 from typing import Any, Self
 
@@ -39,7 +40,7 @@ class Picture:
         points_per_s: received since the look before.
         at_s: when, monotonic seconds; 0 for none yet.
         track_device, track: whose newest track, and its (lat, lon) pairs.
-        lines: what became of the alarms, oldest first.
+        lines: what became of the alarms, of commands and of evidence, oldest first.
     """
 
     counters: dict[str, Any] = field(default_factory=lambda: {"received": 0, "quarantined": {}})
@@ -116,12 +117,13 @@ class View:
 
     def page(self, picture: Picture) -> Panel:
         """The page as rich draws it."""
-        lines = picture_rows(picture)
         numbers = Table.grid(padding=(0, 2))
-        numbers.add_column(style="cyan")
-        numbers.add_column(justify="right", style="bold")
-        for name, value in lines:
-            numbers.add_row(name, value)
+        for _ in range(2):  # two columns of names and values, so that the alarms below have room
+            numbers.add_column(style="cyan")
+            numbers.add_column(justify="right", style="bold")
+        left, right = picture_rows(picture)
+        for one, other in zip_longest(left, right, fillvalue=("", "")):
+            numbers.add_row(*one, *other)
         parts: list[Any] = [numbers]
         if picture.track:
             lat, lon = (np.array(column, dtype=np.float64) for column in zip(*picture.track, strict=True))
@@ -143,19 +145,27 @@ class View:
         self._console.print(self.page(picture))
 
 
-def picture_rows(picture: Picture) -> list[tuple[str, str]]:
-    """Names and values, in the order in which they are shown."""
-    counters = picture.counters
-    rows = [
-        (text("demo.rate"), f"{picture.points_per_s:,.0f}"),
-        (text("demo.online"), f"{picture.live.get('devices_online', 0):,.0f} / {picture.devices:,}"),
-        (text("demo.lag"), f"{picture.live.get('lag_ms', 0):,.0f} ms"),
+def picture_rows(picture: Picture) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Names and values, in the order in which they are shown: what was received and became of it, and what goes on."""
+    counters, live = picture.counters, picture.live
+    balance = [
         (text("demo.received"), f"{counters['received']:,}"),
         (text("demo.stored"), f"{counters.get('stored', 0):,}"),
         (text("demo.duplicate"), f"{counters.get('duplicate', 0):,}"),
         (text("demo.quarantined"), f"{sum(counters['quarantined'].values()):,}"),
         (text("demo.in_flight"), f"{picture.in_flight:,}"),
+    ]
+    balance += [(f"  {reason}", f"{count:,}") for reason, count in counters["quarantined"].items()]
+    now = [
+        (text("demo.rate"), f"{picture.points_per_s:,.0f}"),
+        (text("demo.online"), f"{live.get('devices_online', 0):,.0f} / {picture.devices:,}"),
+        (text("demo.lag"), f"{live.get('lag_ms', 0):,.0f} ms"),
         (text("demo.signals"), f"{picture.signals:,}"),
     ]
-    rows += [(f"  {reason}", f"{count:,}") for reason, count in counters["quarantined"].items()]
-    return rows
+    if live.get("gateway_jt_port"):
+        now += [
+            (text("demo.terminals"), f"{live['gateway_sessions']:,.0f}"),
+            (text("demo.commands"), f"{live['commands_sent']:,.0f} / {live['commands_answered']:,.0f}"),
+            (text("demo.kept"), f"{live['evidence_bytes'] / 1024:,.0f} KiB"),
+        ]
+    return balance, now

@@ -14,6 +14,7 @@ from model.batch import PointBatch
 from model.clock import Clock
 from simulator import payloads
 from simulator.city import City, FaultMaker
+from simulator.city_terminals import CityTerminals
 from simulator.playing import Chunk, messages_of
 from simulator.publisher import Publisher
 
@@ -23,7 +24,7 @@ DEFAULT_DRAIN_TIMEOUT_S = 30.0
 
 @dataclass(slots=True)
 class Driven:
-    """What was sent: points, messages that held them, heartbeats, alarms; and how many messages were acknowledged."""
+    """What was sent by MQTT: points, messages that held them, heartbeats, alarms; and how many messages were acknowledged."""
 
     points: int = 0
     messages: int = 0
@@ -46,6 +47,7 @@ def run_city(
     progress: Callable[[Driven], None] | None = None,
     tick_s: float = DEFAULT_TICK_S,
     drain_timeout_s: float = DEFAULT_DRAIN_TIMEOUT_S,
+    terminals: CityTerminals | None = None,
 ) -> Driven:
     """Publish the city for some seconds.
 
@@ -61,6 +63,7 @@ def run_city(
         progress: called after every tick.
         tick_s: how often the city is asked.
         drain_timeout_s: how long the last acknowledgements may take.
+        terminals: of taxis that do not speak MQTT; they count what they send.
 
     Raises TryAgain when the broker stalls.
     """
@@ -73,24 +76,35 @@ def run_city(
         passed_s = min(clock.monotonic_s() - began_s, seconds)
         to_ms = began_ms + int(passed_s * 1000 * speed)
         batch = city.step(to_ms)
-        send_points(publisher, city, faults.apply(batch) if faults else batch, points_per_message, driven, stop)
+        send_points(
+            publisher, city, faults.apply(batch) if faults else batch, points_per_message, driven, stop, terminals
+        )
         send_buttons(publisher, city, to_ms, driven)
         if progress is not None:
             driven.acknowledged = publisher.acknowledged
             progress(driven)
     if faults:
-        send_points(publisher, city, faults.flush(), points_per_message, driven, stop)
-    driven.drained = publisher.drain(drain_timeout_s)
+        send_points(publisher, city, faults.flush(), points_per_message, driven, stop, terminals)
+    answered = terminals is None or terminals.drain(drain_timeout_s)
+    driven.drained = publisher.drain(drain_timeout_s) and answered
     driven.acknowledged = publisher.acknowledged
     return driven
 
 
 def send_points(
-    publisher: Publisher, city: City, batch: PointBatch, per_message: int, driven: Driven, stop: threading.Event
+    publisher: Publisher,
+    city: City,
+    batch: PointBatch,
+    per_message: int,
+    driven: Driven,
+    stop: threading.Event,
+    terminals: CityTerminals | None = None,
 ) -> None:
-    """Publish a batch, each row on its device's topic."""
+    """Publish a batch, each row on its device's topic; those of taxis with terminals go to these."""
     if not len(batch):
         return
+    if terminals is not None:
+        batch = terminals.take(batch)
     for device, messages in messages_of(Chunk(city.ids, batch.slot, batch), per_message):
         topic = payloads.topic(device, "point")
         for payload, rows in messages:

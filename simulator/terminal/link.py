@@ -28,7 +28,8 @@ DEFAULT_SEND_TIMEOUT_S = 30.0
 DEFAULT_PART_TIMEOUT_S = 5.0
 #: Messages from the platform of which parts are missing; the oldest is forgotten.
 DEFAULT_MAX_OPEN_MESSAGES = 16
-_POLL_MS = 20
+#: How often it is looked whether something has to be sent again.
+DEFAULT_POLL_MS = 20
 _READ_BYTES = 65_536
 _TURN = 65_536
 
@@ -87,6 +88,8 @@ class Link:
     ) -> None:
         self.protocol, self.number = protocol, number
         self.counts = Counts()
+        #: See `DEFAULT_POLL_MS`; more seldom where there are many of them.
+        self.poll_ms = DEFAULT_POLL_MS
         #: Parts (message id, index) that are to be taken for lost, once each.
         self.ignored_parts: set[tuple[int, int]] = set()
         self._where = (host, port)
@@ -230,7 +233,7 @@ class Link:
         buffer = bytearray()
         try:
             while self._socket is made:
-                if poller.poll(_POLL_MS):
+                if poller.poll(self.poll_ms):
                     data = made.recv(_READ_BYTES)
                     if not data:
                         break

@@ -5,15 +5,21 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.conftest import need_program
+from console.client import RemoteClient
+from model.errors import TryAgain
+from tests.conftest import need_program, wait_until
 from tests.lucheng.in_process import answer
 from tests.lucheng.real_data import real
 from tests.lucheng.real_data.real import judged, read
-from tests.lucheng.service_process import PROJECT, lucheng
+from tests.lucheng.service_process import HANG_S, PROJECT, lucheng
 
 COUNTERS = ["received", "stored", "duplicate", "quarantined", "in_flight"]
 HEAD_ROWS = 10_000
@@ -46,6 +52,44 @@ def test_a_city_drives_through_the_broker(tmp_path: Path) -> None:
     assert len([row for row in newest if row["device"].startswith("taxi/")]) == 20
     track = answer(data, "track", newest[0]["device"], "--from", "2000-01-01", "--to", "2100-01-01")
     assert len(track["points"]) > 10
+
+
+def test_a_taxi_in_distress_is_listened_to_and_sends_a_photo(tmp_path: Path) -> None:
+    need_program("mosquitto")
+    data = tmp_path / "data"
+    client = RemoteClient(data / "api.sock", answer_timeout_s=HANG_S)
+
+    def asked(operation: str, **arguments: Any) -> Any:
+        try:
+            return client.call(operation, **arguments)
+        except TryAgain:  # it does not answer yet
+            return []
+
+    def commands() -> dict[str, str]:
+        return {one["name"]: one["state"] for one in asked("command_list", all=True)}
+
+    command = [sys.executable, "-m", "lucheng", "--data", str(data), "demo", "--taxis", "12", "--bikes", "2", "--json"]
+    env = {**os.environ, "LUCHENG_DEMO__TERMINALS": "6"}
+    with subprocess.Popen(command, cwd=PROJECT, env=env, stdout=subprocess.PIPE, text=True) as demo:
+        try:
+            wait_until(lambda: asked("evidence_list", purpose="test"), HANG_S, "the photo")
+            wait_until(lambda: commands().get("listen_in") == "accepted", HANG_S, "the listen-in")
+            (photo,) = asked("evidence_list", purpose="test")
+            live = client.call("status")["live"]
+        finally:
+            demo.send_signal(signal.SIGINT)
+        out, _ = demo.communicate(timeout=HANG_S)
+    assert demo.returncode == 0
+    counters = json.loads(out)
+    assert counters["received"] == counters["stored"] + counters["duplicate"]
+    assert (live["gateway_sessions"], live["gateway_bad"]) == (6, 0)
+    assert live["gateway_positions"] > 6
+    assert photo["kind"] == "image"
+    (alarm,) = [row for row in answer(data, "alarm", "list", "--all") if row["kind"] == "sos"]
+    assert (photo["alarm"], photo["device"]) == (alarm["alarm"], alarm["device"])
+    given = {row["name"]: row["state"] for row in answer(data, "command", "list", "--all")}
+    assert given["snapshot"] == "accepted"
+    assert len(answer(data, "terminal", "list")) == 4, "two of the six speak JT/T 905, which registers nothing"
 
 
 def drives_under_its_own_settings(folder: Path, path: Path) -> None:
