@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ingest.gateway.links import JT808, NOBODY, PROTOCOL_NAMES, UNKNOWN, Link, LinkTable
+from ingest.gateway.masking import shown_frame
 from ingest.gateway.media import Photos
 from ingest.gateway.parts import Parts
 from ingest.gateway.rising import Rising
@@ -217,6 +218,8 @@ class Core:
                 self.end(link)
             if link.strange > self.limits.strangers_kept:
                 return
+        if link.side == "jt":
+            raw = shown_frame(raw, reason)
         round_.quarantined.append(self.entry(round_, link.source, link.device, reason, detail, raw, rows=rows))
 
     def entry(

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ingest.gateway.links import JT905, Link
+from ingest.gateway.masking import shown_body
 from ingest.jt808 import codec as codec808
 from ingest.jt905 import codec as codec905
 from model.codes import Reason
@@ -66,7 +67,8 @@ class Answers:
 
     def refuse(self, round_: Round, message: Message, reason: Reason, why: str, result: int) -> None:
         """Quarantine a message and answer it, after the commit."""
-        self._core.refuse(round_, message.link, reason, why, message.raw or message.body)
+        raw = message.raw or shown_body(message.message_id, message.body)
+        self._core.refuse(round_, message.link, reason, why, raw)
         self.after(message, result, round_)
 
     def after(self, message: Message, result: int, round_: Round) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ingest.gateway.jt_answers import BAD_MESSAGE, DONE, FAILED, Answers, Message
+from ingest.gateway.masking import shown_body
 from ingest.gateway.media import EVENTS_905, PLACE_905_BYTES, Photo, media808, piece905, place905
 from ingest.gateway.parts import Ask, Finished, Lost, Open, Part, What
 from ingest.jt808.header import VERSION_2019
@@ -129,7 +130,8 @@ class JtParts:
         self._core.stats.lost += 1
         self._core.stats.bad[Reason.INCOMPLETE] += 1
         why = f"{opened.message_id:#06x}: parts {_ranges(opened.missing)} of {opened.total} are missing; {lost.why}"
-        self._incomplete(round_, f"jt808/{opened.number}", opened.number, why, opened.body)
+        raw = shown_body(opened.message_id, opened.body)
+        self._incomplete(round_, f"jt808/{opened.number}", opened.number, why, raw)
 
     def _incomplete(self, round_: Round, source: str, number: str, why: str, raw: bytes) -> None:
         terminal = self._core.terminals.find(number)

@@ -11,9 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
+from ingest.gateway.masking import SECRET_IDS, shown_frame
 from lucheng.cli.output import cell
 from lucheng.cli.texts import in_language, text
 from model.clock import SystemClock
+from model.codes import Reason
 from model.errors import BadInput
 from simulator.terminal.hearing import Traffic
 from simulator.terminal.script import ACTIONS, Player, Step, parse
@@ -43,12 +45,15 @@ class _Printer:
 
     def __call__(self, one: Traffic) -> None:
         when = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC).isoformat(timespec="milliseconds")
-        values = _plain(one.values)
+        values, raw = _plain(one.values), one.raw
+        if one.message_id in SECRET_IDS:  # who reads over a shoulder, or a log, must not speak as the terminal
+            raw = shown_frame(raw, Reason.BAD_BODY)
+            values |= {"token": "***"} if "token" in values else {}
         if self._as_json:
             row = {
                 "time": when.replace("+00:00", "Z"), "up": one.up, "message": one.name,
                 "message_id": f"0x{one.message_id:04X}", "serial": one.serial, "values": values, "note": one.note,
-                "hex": one.raw.hex(),
+                "hex": raw.hex(),
             }  # fmt: skip
             line = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
         else:

@@ -15,7 +15,7 @@ from lucheng.cli.simulate_texts import SIMULATE_TEXTS
 from simulator.terminal.script import ACTIONS
 from simulator.terminal.wire import Protocol
 from tests.conftest import free_port
-from tests.simulator.terminal.tiny_platform import Platform
+from tests.simulator.terminal.tiny_platform import TOKEN, Platform
 
 CLI = CliRunner()
 
@@ -49,6 +49,11 @@ def test_a_script_is_played_and_every_message_printed(there: Platform, tmp_path:
     assert [row["values"]["alarm"] for row in rows if row["message"] == "position"] == [0, 1, 0]
     assert bytes.fromhex(first["hex"]) == there.of(0x0200)[0].raw
     assert {"registered", "reply"} == {row["message"] for row in rows if not row["up"]}
+    for row in rows:  # whoever reads along cannot speak as this terminal
+        assert TOKEN not in str(row["values"])
+        assert TOKEN.encode() not in bytes.fromhex(row["hex"])
+    told = [row["values"]["token"] for row in rows if row["message"] == "registered"]
+    assert told == ["***"]
 
 
 def test_lines_for_people(there: Platform) -> None:

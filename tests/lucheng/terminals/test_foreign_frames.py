@@ -22,10 +22,12 @@ from typing import Any
 import pytest
 
 from config.sections import Settings
+from ingest.gateway.masking import shown_frame
 from ingest.gt06 import codec as gt06
 from lucheng.rooms import open_rooms
 from model.batch import PointBatch
 from model.clock import SystemClock
+from model.codes import Reason
 from simulator.publisher import Publisher
 from tests.conftest import Mosquitto, free_port
 from tests.ingest.frames import DATA
@@ -362,7 +364,7 @@ def test_every_frame_is_answered_as_it_deserves_and_its_connection_goes_on(repla
 
 def test_what_was_refused_is_in_the_quarantine_with_its_reason_and_its_bytes(replay: Replay) -> None:
     expected = Counter(
-        (_reason(fate), raw)
+        (_reason(fate), raw if speaker.protocol == "gt06" else shown_frame(raw, Reason[_reason(fate).upper()]))
         for speaker, fate in replay.fates
         for raw in fate.kept
         if speaker.protocol != "gt06" or fate.what != "bad_frame"
