@@ -120,6 +120,8 @@ class Fleet:
         self._sent_places, self._began_s = 0, 0.0
         #: Frames of the platform that are no answer.
         self.other = 0
+        #: Connections that `lose` left open.
+        self.lost: list[socket.socket] = []
 
     # -- coming and going ----------------------------------------------------------------------
 
@@ -161,6 +163,21 @@ class Fleet:
                 self._down(link)
         return ended
 
+    def lose(self) -> int:
+        """The network goes without a word: neither side is told, nothing is read or sent any more; how many that were.
+
+        To the platform they are half open. They stay in `lost` until `close`.
+        """
+        self._wanted = False
+        gone = [link for link in self._links if link.sock is not None]
+        need_files(len(self.lost) + len(gone) + len(self._links))
+        for link in gone:
+            assert link.sock is not None
+            self._epoll.unregister(link.sock)
+            self.lost.append(link.sock)
+            self._forget(link)
+        return len(gone)
+
     def reconnect(self, timeout_s: float) -> Connected:
         """Drop all and bring them back, with what was never answered."""
         self.drop()
@@ -169,6 +186,9 @@ class Fleet:
     def close(self) -> None:
         """End everything."""
         self.drop(abrupt=False)
+        for sock in self.lost:
+            sock.close()
+        self.lost.clear()
         self._epoll.close()
 
     def __enter__(self) -> Self:
@@ -288,14 +308,18 @@ class Fleet:
         self._top_up(link)
 
     def _down(self, link: FleetLink) -> None:
-        if link.sock is None:
-            return
+        sock = link.sock
+        if sock is not None:
+            self._forget(link)
+            sock.close()  # epoll forgets it by itself
+
+    def _forget(self, link: FleetLink) -> None:
+        assert link.sock is not None
         if link.state is State.UP:
             self._up -= 1
         elif link.state is State.CONNECTING:
             self._opening -= 1
         self._by_file.pop(link.sock.fileno(), None)
-        link.sock.close()  # epoll forgets it by itself
         link.sock, link.state, link.left, link.out = None, State.DOWN, b"", b""
 
     def _lost(self, link: FleetLink) -> None:

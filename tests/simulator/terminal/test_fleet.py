@@ -83,6 +83,20 @@ def test_after_a_drop_nothing_is_missing_and_tokens_are_kept(platform: Start) ->
         assert fleet.up == 0
 
 
+def test_lost_connections_stay_open_and_what_was_on_them_is_sent_again(platform: Start) -> None:
+    there = platform(Protocol.JT808)
+    with Fleet("127.0.0.1", there.port, NUMBERS, start_ms=START_MS, outstanding=3) as fleet:
+        fleet.connect(10)
+        fleet.run(0)
+        assert (fleet.lose(), fleet.up, len(fleet.lost)) == (20, 0, 20)
+        assert all(sock.fileno() >= 0 for sock in fleet.lost)
+        fleet.connect(10)
+        assert fleet.drain(10)
+        assert [times.size for _, times in fleet.ledger()] == [3] * 20
+        before = list(fleet.lost)
+    assert all(sock.fileno() == -1 for sock in before)
+
+
 def test_what_is_refused_is_not_in_the_ledger(platform: Start) -> None:
     there = platform(Protocol.JT808)
     there.results[0x0200] = 1
