@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 DRAIN_TIMEOUT_S = 30.0
 TRACK_EVERY_S = 2.0
+#: The city reports once a second, a picture is drawn more often: a rate is taken over this long.
+RATE_OVER_S = 3.0
 #: How much of the newest track is drawn, device time.
 TRACK_WINDOW_MS = 2 * 3_600_000
 #: The demo's devices report often, so that there is something to see, and bring some past along.
@@ -278,14 +280,16 @@ def _look(client: RemoteClient, clock: Clock, before: Picture) -> Picture:
         signals=sum(status["signals"].values()),
         lines=before.lines,
         live=status["live"],
-        at_s=now_s,
+        points_per_s=before.points_per_s,
+        rated_s=before.rated_s,
+        rated_points=before.rated_points,
         track_device=before.track_device,
         track=before.track,
     )
-    if before.at_s:
-        picture.points_per_s = (picture.counters["received"] - before.counters["received"]) / max(
-            now_s - before.at_s, 1e-9
-        )
+    if now_s - before.rated_s >= RATE_OVER_S:
+        points = picture.counters["received"] - before.rated_points
+        picture.points_per_s = points / (now_s - before.rated_s) if before.rated_s else 0.0
+        picture.rated_s, picture.rated_points = now_s, picture.counters["received"]
     return picture
 
 

@@ -37,8 +37,8 @@ class Picture:
         devices: registered devices; devices_by_kind: the same by kind.
         signals: alarms and risen alarm bits kept.
         live: state of the running service by name.
-        points_per_s: received since the look before.
-        at_s: when, monotonic seconds; 0 for none yet.
+        points_per_s: received a second of late.
+        rated_s, rated_points: when that was last taken, monotonic seconds (0: not yet), and what had been received by then.
         track_device, track: whose newest track, and its (lat, lon) pairs.
         lines: what became of the alarms, of commands and of evidence, oldest first.
     """
@@ -49,7 +49,8 @@ class Picture:
     signals: int = 0
     live: dict[str, float] = field(default_factory=dict)
     points_per_s: float = 0.0
-    at_s: float = 0.0
+    rated_s: float = 0.0
+    rated_points: int = 0
     track_device: str = ""
     track: list[tuple[float, float]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
