@@ -117,7 +117,7 @@ def _drive_through_a_kill(town: Town, taxis: list[Taxi]) -> None:
     for taxi, mine in zip(taxis, serials, strict=True):
         assert taxi.answers(mine) == [DONE] * ANSWERED
     for taxi, mine in zip(taxis, serials, strict=True):
-        mine += taxi.send(fixes[ANSWERED:])
+        mine.extend(taxi.send(fixes[ANSWERED:]))
     assert taxis[0].answers(serials[0][ANSWERED : ANSWERED + 1]) == [DONE]
     town.service.kill9()
     answered = []
