@@ -105,6 +105,8 @@ def split(buffer: bytes, *, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> t
     while True:
         start = _next_mark(buffer, at)
         total = _total(buffer, start, max_frame_bytes)
+        if total > 0 and _swallows(buffer, start, total, max_frame_bytes):
+            total = -1
         if total == 0 and not _whole_behind(buffer, start, max_frame_bytes):
             break
         if total > 0:
@@ -141,6 +143,23 @@ def _total(buffer: bytes, start: int, max_frame_bytes: int) -> int:
     if left < total:
         return 0
     return total if buffer.startswith(STOP, start + total - 2) else -1
+
+
+def _swallows(buffer: bytes, start: int, total: int, max_frame_bytes: int) -> bool:
+    """Whether a frame whose checksum does not hold ends where a whole one inside it does: its length is damaged."""
+    end = start + total
+    found = _MARK.search(buffer, start + 2, end)
+    if found is None or open_frame(buffer[start:end]).checksum_ok:
+        return False
+    for _ in range(_MOST_TRIES):
+        at = found.start()
+        inner = _total(buffer, at, max_frame_bytes)
+        if inner > 0 and at + inner <= end and open_frame(buffer[at : at + inner]).checksum_ok:
+            return True
+        found = _MARK.search(buffer, at + 1, end)
+        if found is None:
+            return False
+    return False
 
 
 def _whole_behind(buffer: bytes, start: int, max_frame_bytes: int) -> bool:

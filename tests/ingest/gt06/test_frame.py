@@ -126,6 +126,18 @@ def test_a_length_that_lies_waits_for_no_frame_that_never_comes() -> None:
     assert split(lying + good) == ([good], b"", [lying])
 
 
+@pytest.mark.parametrize("head", [b"", b"noise", b"xx"])
+def test_a_length_that_lies_and_ends_where_another_frame_does_costs_that_one_nothing(head: bytes) -> None:
+    """28 + 36 bytes: the turned over bit of the length, 64, makes one frame of three."""
+    first, second = close_frame(0x10, bytes(18), 1), close_frame(0x10, bytes(18), 2)
+    third = close_frame(0x12, bytes(26), 3)
+    lying = first[:2] + bytes((first[2] ^ 64,)) + first[3:]
+    assert split(head + lying + second + third) == ([second, third], b"", [head + lying])
+    # Three bytes of noise that are just the head of a frame as long as the one behind it.
+    noise = b"xx" + bytes((len(first) - 2,))
+    assert split(noise + first) == ([first], b"", [noise])
+
+
 def test_an_endless_length_is_damage_at_once() -> None:
     head = b"\x79\x79\xff\xff" + bytes(20)
     frames, leftover, junk = split(head)
