@@ -1,4 +1,4 @@
-"""Commands down to terminals, trackers and MQTT devices through a real service: queued, sent once, answered, seen."""
+"""Commands down to taxis through a real service: queued, sent once, answered, seen; power by two people's will."""
 
 from __future__ import annotations
 
@@ -16,23 +16,21 @@ from console.operations import Caller
 from lucheng.operating import operations_of
 from lucheng.rooms import open_rooms
 from model.errors import Refused
-from simulator.terminal import gt06
-from simulator.terminal.fix import GT06_SOS, loop_fix
+from simulator.terminal.fix import loop_fix
 from simulator.terminal.terminal import Terminal
 from simulator.terminal.wire import Protocol
 from tests.conftest import wait_until
-from tests.lucheng.faults.desk_side import millis, wait_alarm
+from tests.lucheng.faults.desk_side import millis
 from tests.lucheng.service_process import HANG_S
-from tests.lucheng.terminals.town import ME, MqttDevice, Town
+from tests.lucheng.terminals.town import ME, Town
 
 TEXT, PHONE_BOOK, CONTROL_VEHICLE = 0x8300, 0x8401, 0x8500
-TAXI, TAXI_905, BIKE, OTHER_BIKE, TRACKED = "taxi/1", "taxi/2", "ebike/1", "ebike/2", "ebike/3"
-NUMBER, NUMBER_905, IMEI = "13800000001", "108000000316", "860000000000001"
+TAXI, TAXI_905 = "taxi/1", "taxi/2"
+NUMBER, NUMBER_905 = "13800000001", "108000000316"
 OTHER_PERSON = "approver-1"
 WHY = "a stolen taxi"
 #: Freshness of the place by which a taxi is known to stand: the service is stopped in between.
 FRESH = {"COMMANDS__STANDING_FRESH_S": "600"}
-GT06_VIBRATION = 0x03
 
 
 def _heard(terminal: Terminal, text: str) -> int:
@@ -168,91 +166,3 @@ def _given_back(town: Town, terminal: Terminal) -> None:
     restored = town.wait_command(town.give(TAXI_905, "cut_power", reason=WHY, restore=True), "accepted")
     assert (restored["detail"], restored["approved_by"]) == ("fuel on, circuit on", "")
     assert terminal.ordered == 0
-
-
-# -- MQTT -------------------------------------------------------------------------------------
-
-
-def test_s23_devices_of_ours_are_told_by_mqtt_and_answer_for_themselves_alone(town: Town) -> None:
-    town.start()
-    for device in (BIKE, OTHER_BIKE):
-        town.call("device_add", device=device)
-    with MqttDevice(town.broker, BIKE) as bike, MqttDevice(town.broker, OTHER_BIKE) as other:
-        command = town.give(BIKE, "disarm")
-        told = bike.wait_command("disarm")
-        sent = town.wait_command(command, "sent")
-        assert told == {"id": command, "name": "disarm", "args": {}, "expires_at": millis(sent["expires"])}
-        assert sent["via"] == "mqtt"
-        other.say("reply", id=command, ok=False, detail="I never was told")
-        other.say("reply", id=command, ok=False, device=BIKE)
-        bike.say("reply", id=command, ok=True, detail="disarmed", battery_pct=71)
-        done = town.wait_command(command, "accepted")
-        assert (done["detail"], done["reply"]) == ("disarmed", {"battery_pct": 71})
-        town.service.wait_status(lambda now: now["quarantined"] == {"identity_mismatch": 1}, "the lie to be kept")
-        bike.say("reply", id=command, ok=False, detail="after all not")
-        bike.say("reply", id="K1999-000001", ok=True)
-        _alarm_confirmed(town, bike)
-        assert town.command(command) == done, "an answer that came again changed something"
-        _once_over_a_kill(town, bike, command)
-        assert other.commands == []
-
-
-def _alarm_confirmed(town: Town, bike: MqttDevice) -> None:
-    bike.say("alarm", id="moved-1", ts=time.time_ns() // 1_000_000, kind="moved_while_armed")
-    alarm = wait_alarm(town.service, BIKE, "moved_while_armed")["alarm"]
-    command = town.give(BIKE, "confirm_alarm", alarm=alarm, alarm_kind="moved_while_armed")
-    told = bike.wait_command("confirm_alarm")
-    assert told["args"] == {"alarm_kind": "moved_while_armed", "state": "acknowledged"}
-    bike.say("reply", id=told["id"], ok=True)
-    assert town.wait_command(command, "accepted")["alarm"] == alarm
-
-
-def _once_over_a_kill(town: Town, bike: MqttDevice, command: str) -> None:
-    """Nothing that was sent is sent again, by us or by the broker, to whoever comes later either."""
-    waits = town.give(BIKE, "arm")
-    bike.wait_command("arm")
-    town.service.kill9()
-    town.start()
-    assert town.command(waits)["state"] == "sent"
-    with MqttDevice(town.broker, BIKE, client_id="later") as later:
-        town.give(BIKE, "siren", seconds=3)
-        assert bike.wait_command("siren")["args"] == {"seconds": 3}
-        later.wait_command("siren")
-        assert [one["name"] for one in later.commands] == ["siren"]
-    bike.say("reply", id=waits, ok=True, detail="armed")
-    assert town.wait_command(waits, "accepted")["detail"] == "armed", "it was asked before the kill"
-    ids = [one["id"] for one in bike.commands]
-    assert len(ids) == len(set(ids)) == 4
-    assert (bike.commands[0]["id"], bike.kept) == (command, 0)
-
-
-# -- GT06 -------------------------------------------------------------------------------------
-
-
-def test_a_tracker_of_an_ebike_reports_warns_and_obeys(town: Town) -> None:
-    town.start()
-    terminal = town.add(TRACKED, IMEI, Protocol.GT06)
-    disarm = town.give(TRACKED, "disarm")
-    terminal.come_online()
-    waited = town.wait_command(disarm, "accepted")
-    assert (waited["via"], waited["detail"], terminal.texts) == ("gt06", "000 OK!", ["000#"])
-
-    start_ms = time.time_ns() // 1_000_000_000 * 1_000 - 10_000
-    terminal.send_positions([loop_fix(start_ms - 2_000), loop_fix(start_ms - 1_000)])
-    for code, kind in ((GT06_VIBRATION, "vibration"), (GT06_SOS, "sos")):
-        fix = replace(loop_fix(start_ms + code * 1_000), alarm=code)
-        assert terminal.wait_answers(terminal.send_positions([fix]), HANG_S) == [0]
-        row = wait_alarm(town.service, TRACKED, kind)
-        assert (row["work"], row["late"], row["signals"], row["place_hidden"]) == ("new", False, 1, True)
-    town.service.wait_status(lambda now: now["stored"] == 4, "its places")
-
-    asked = town.wait_command(town.give(TRACKED, "query"), "accepted")
-    assert (asked["detail"], asked["reply"], asked["place_hidden"]) == ("", {}, True), "its place is its owner's"
-    assert terminal.texts[-1] == "WHERE#"
-    terminal.refusing[gt06.COMMAND] = 1
-    assert town.wait_command(town.give(TRACKED, "arm"), "refused")["detail"] == "111 FAIL!"
-    heard = len(terminal.texts)
-    for name, args in (("siren", {}), ("set_parameter", {"id": "RELAY", "value": "1"})):
-        row = town.wait_command(town.give(TRACKED, name, reason=WHY, **args), "refused")
-        assert row["detail"], "it is said why"
-    assert len(terminal.texts) == heard, "what the protocol has no word for is not sent"
