@@ -262,6 +262,7 @@ class CommandDuty:
             self._carrier.send(sent, slot)
         except LuchengError as error:
             self._turn_down(sent, error.message)  # nothing has left
+            self._rules.note_command("command.refused", sent, tried="send", why=error.message[:200])
         except Exception as error:
             # Nobody knows what has left: it is not sent again, and expires unless it is answered.
             _log.error("a command may not have left", command=sent.id, error=str(error), exc_info=True)

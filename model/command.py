@@ -143,9 +143,12 @@ def answer(command: Command, *, ok: bool, detail: str, reply: dict[str, Any], no
 
 
 def turn_down(command: Command, detail: str, now_ms: int) -> Command:
-    """A rule stops it before a byte leaves: the alarm has closed, the vehicle moves, its protocol has no such command."""
+    """A rule stops it before a byte leaves: the alarm has closed, the vehicle moves, its protocol has no such command.
+
+    Then it was not sent, whatever had been written down for the case that the service dies while it sends.
+    """
     _still_open(command)
-    return replace(_done(command, CommandState.REFUSED, detail, now_ms, {}), ends_ms=0)
+    return replace(_done(command, CommandState.REFUSED, detail, now_ms, {}), via="", sent_ms=0, ends_ms=0)
 
 
 def expire(command: Command, now_ms: int) -> Command:

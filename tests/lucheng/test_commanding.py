@@ -204,6 +204,9 @@ def test_what_a_protocol_does_not_have_is_refused(town: Town, error: BaseExcepti
     town.duty.turn()
     done = town.house.rooms.commands.get(command)
     assert (done.state, done.detail) == (CommandState.REFUSED, str(error.args[0]))
+    assert (done.sent_ms, done.via) == (0, ""), "nothing has left"
+    ((row),) = town.audited("command.refused")
+    assert (row["command"], row["tried"], row["why"]) == (command, "send", done.detail)
     town.carrier.raising = None
     town.duty.turn()
     assert town.carrier.sent == []

@@ -126,7 +126,15 @@ def test_s21_listening_in_only_for_an_open_sos_of_that_very_taxi(town: Town, ter
 def _not_by_a_parameter(town: Town, device: str, name: str) -> None:
     """What decides who can listen in is not set by hand."""
     command = town.give(device, "set_parameter", reason=WHY, id=name, value="1")
-    assert "listen" in town.wait_command(command, "refused")["detail"]
+    row = town.wait_command(command, "refused")
+    assert (row["sent"], row["via"], "listen" in row["detail"]) == (None, "", True)
+    wait_until(lambda: _why(town, device, command) == row["detail"], HANG_S, "the refusal in the audit")
+
+
+def _why(town: Town, device: str, command: str) -> str:
+    """Why the audit says that a command was refused."""
+    found = [row["why"] for row in town.audited(device, "command.refused") if row.get("command") == command]
+    return str(found[0]) if found else ""
 
 
 def _listens_until_resolved(town: Town, device: str, terminal: Terminal, alarm: str) -> None:
