@@ -103,6 +103,7 @@ class Report:
         received_ms: our clock, UTC ms.
         fields: decoded fields, JSON values.
         raw: the body as it came, for whoever has to prove it.
+        serial: the device's own count of the message, -1 where there is none: tells what was sent again from what was said again.
     """
 
     device: str
@@ -112,3 +113,4 @@ class Report:
     received_ms: int
     fields: dict[str, Any] = field(default_factory=dict)
     raw: bytes = b""
+    serial: int = -1

@@ -7,11 +7,13 @@ is answered after the commit; a frame that is not whole, or whose checksum does 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ingest.gateway import orders
 from ingest.gateway.dialects import DIALECTS
 from ingest.gateway.links import GT06, Link
+from ingest.gateway.reports import report_of
 from ingest.gateway.sending import send_step
 from ingest.gt06 import codec
 from ingest.gt06.alarms import signals_of, unknown_code
@@ -21,7 +23,6 @@ from ingest.wire.fields import Values
 from ingest.wire.message import Way
 from ingest.wire.reader import Malformed
 from model.codes import Reason
-from model.evidence import Report
 
 if TYPE_CHECKING:
     from ingest.gateway.core import Core, Round
@@ -134,20 +135,28 @@ class Gt06Side:
         if row is not None:
             self._rows.append((terminal.slot, row))
         answered = self._answered(link, frame, values, round_)
-        if reply is not None:
-            round_.answers.append((link, [reply]))
-        if row is None and not signals and not answered:
+        if row is not None or signals or answered:
+            if reply is not None:
+                round_.answers.append((link, [reply]))
+        else:
             core.stats.reports += 1
-            report = Report(
-                device=terminal.device,
-                protocol="gt06",
-                message=name,
-                time_ms=round_.received_ms,
+            report = report_of(
+                terminal.device,
+                "gt06",
+                name,
+                values,
+                frame.body,
+                serial=frame.serial,
                 received_ms=round_.received_ms,
-                fields=values,
-                raw=frame.body,
+                zone_offset_ms=zone,
             )
-            core.events.report(report, _nothing_owed)
+            core.events.report(report, partial(core.later, partial(self._reported, link, reply)))
+
+    def _reported(self, link: Link, reply: bytes | None) -> None:
+        """A report is durable: what is owed for it, if anything."""
+        if reply is not None:
+            self._core.stats.answers += 1
+            self._core.put(link, [reply])
 
     def _answered(self, link: Link, frame: Frame, values: Values, round_: Round) -> bool:
         """Whether it answers an order of ours."""
@@ -162,7 +171,3 @@ class Gt06Side:
         if step.send is not None:
             send_step(core, link, step.send, round_.now_s)
         return step.known
-
-
-def _nothing_owed() -> None:
-    """GT06 has no answer to what it reports."""

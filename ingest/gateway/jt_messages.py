@@ -21,6 +21,7 @@ from ingest.gateway.dialects import DIALECTS
 from ingest.gateway.jt_answers import BAD_MESSAGE, DONE, FAILED, UNSUPPORTED, Answers, Message
 from ingest.gateway.jt_parts import MEDIA, JtParts
 from ingest.gateway.links import JT905
+from ingest.gateway.reports import report_of
 from ingest.gateway.sending import send_step
 from ingest.jt808 import codec as codec808
 from ingest.jt905 import codec as codec905
@@ -30,7 +31,6 @@ from ingest.wire.orders import Answer
 from ingest.wire.reader import Malformed
 from model.codes import Reason
 from model.errors import LuchengError
-from model.evidence import Report
 
 if TYPE_CHECKING:
     from ingest.gateway.core import Core, Round
@@ -217,14 +217,14 @@ class JtMessages:
         terminal = link.terminal
         assert terminal is not None
         self._core.stats.reports += 1
-        report = Report(
-            device=terminal.device,
-            protocol=dialect.name,
-            message=entry.name,
-            time_ms=round_.received_ms,
+        report = report_of(
+            terminal.device,
+            dialect.name,
+            entry.name,
+            values,
+            message.body,
+            serial=message.serial,
             received_ms=round_.received_ms,
-            fields=values,
-            raw=message.body,
         )
         self._core.events.report(report, partial(self._core.later, partial(self.answers.all, message, DONE)))
 

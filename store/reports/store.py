@@ -1,6 +1,7 @@
 """`ReportStore`: what terminals tell besides places, alarms and media, in one SQLite file.
 
-Invariants: what `add` returned for is durable; the same report again (device, message, time and body) is the same row;
+Invariants: what `add` returned for is durable; the same report again is the same row: of one device, message and body,
+with the same time, or with the same serial and received within a day (many messages name no time of their own);
 nothing is longer than its limit: a body is cut, fields that are too long are replaced by a word that says so; nothing is
 given out before it is audited, and without an audit nothing is. It reads no protocol.
 """
@@ -31,6 +32,8 @@ DEFAULT_MAX_RAW_BYTES = 65_536
 #: Rows that one listing returns at most.
 DEFAULT_MAX_LIST_ROWS = 10_000
 DEFAULT_LIST_ROWS = 100
+#: A body that comes again with its serial within so long was sent again: it was not answered, or somebody recorded it.
+DEFAULT_SAME_WITHIN_MS = 86_400_000
 #: How deep fields may be nested.
 _MAX_DEPTH = 12
 
@@ -54,12 +57,16 @@ CREATE INDEX report_device ON report (device, time_ms);
 CREATE INDEX report_message ON report (message, time_ms);
 CREATE INDEX report_time ON report (time_ms);
 """,
+    """
+ALTER TABLE report ADD COLUMN serial INTEGER NOT NULL DEFAULT -1;
+CREATE INDEX report_body ON report (device, message, body_sha256, serial);
+""",
 )
-_SELECT = (
-    "SELECT number, stored_ms, raw_bytes, device, protocol, message, time_ms, received_ms, fields, raw FROM report"
-)
+_SELECT = "SELECT number, stored_ms, raw_bytes, device, protocol, message, time_ms, received_ms, fields, raw, serial FROM report"
 _INSERT = """INSERT INTO report (device, protocol, message, time_ms, received_ms, stored_ms, fields, raw, raw_bytes,
-body_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+body_sha256, serial) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE ?11 < 0 OR NOT EXISTS (SELECT 1 FROM report
+WHERE device = ?1 AND message = ?3 AND body_sha256 = ?10 AND serial = ?11 AND received_ms BETWEEN ?5 - ?12 AND ?5 + ?12)
+ON CONFLICT DO NOTHING"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,7 @@ class ReportStore:
         max_name_chars: longest protocol and message name.
         max_fields_bytes: decoded fields as JSON.
         max_raw_bytes: of a body that are kept.
+        same_within_ms: see `DEFAULT_SAME_WITHIN_MS`.
 
     Raises:
         StoreError: the file cannot be opened; Corrupt: it is damaged.
@@ -98,12 +106,14 @@ class ReportStore:
         max_name_chars: int = DEFAULT_MAX_NAME_CHARS,
         max_fields_bytes: int = DEFAULT_MAX_FIELDS_BYTES,
         max_raw_bytes: int = DEFAULT_MAX_RAW_BYTES,
+        same_within_ms: int = DEFAULT_SAME_WITHIN_MS,
     ) -> None:
         self._clock = clock
         self._audit = audit
         self._max_name_chars = max_name_chars
         self._max_fields_bytes = max_fields_bytes
         self._max_raw_bytes = max_raw_bytes
+        self._same_within_ms = same_within_ms
         self._file = KeptFile(path, MIGRATIONS, read_only=read_only)
 
     def add(self, reports: Sequence[Report]) -> int:
@@ -168,9 +178,9 @@ class ReportStore:
                 number,
                 stored_ms,
                 raw_bytes,
-                Report(device, protocol, message, time_ms, received_ms, json.loads(fields), raw),
+                Report(device, protocol, message, time_ms, received_ms, json.loads(fields), raw, serial),
             )
-            for number, stored_ms, raw_bytes, device, protocol, message, time_ms, received_ms, fields, raw in found
+            for number, stored_ms, raw_bytes, device, protocol, message, time_ms, received_ms, fields, raw, serial in found
         ]
 
     def check(self) -> builtins.list[Problem]:
@@ -196,6 +206,8 @@ class ReportStore:
             bytes(report.raw[: self._max_raw_bytes]),
             len(report.raw),
             hashlib.sha256(report.raw).digest(),
+            report.serial,
+            self._same_within_ms,
         )
 
 

@@ -149,3 +149,18 @@ def test_what_is_neither_position_nor_answer_is_a_report(house: House, tracker: 
     house.settled(lambda: house.events.reports, "the report")
     (report,) = house.events.reports
     assert (report.protocol, report.message, report.fields["voltage_v"]) == ("gt06", "information", 12.34)
+
+
+def test_a_report_is_answered_once_it_is_durable(house: House, tracker: Tracker) -> None:
+    """An alarm message with a code that raises nothing and without a place: its answer says that it was kept."""
+    tracker.login()
+    tracker.get()
+    house.events.at_once = False
+    tracker.send(0x19, bytes.fromhex("01cc0026666aab010400000002"), 9)
+    house.settled(lambda: house.events.waiting, "the report")
+    assert [one.message for one in house.events.reports] == ["lbs_alarm"]
+    tracker.send(0x13, bytes.fromhex("4004040001"), 10)
+    assert tracker.get().serial == 10  # nothing of the report was answered before it
+    house.events.commit()
+    answer = tracker.get()
+    assert (answer.message_id, answer.serial) == (0x19, 9)

@@ -19,7 +19,7 @@ from model.errors import AuditUnwritable, Refused, SchemaTooNew, StoreError, Usa
 from model.evidence import Report
 from model.grant import Grant, Purpose
 from store.audit import AuditLog
-from store.database import connect
+from store.database import connect, migrate
 from store.reports.store import MIGRATIONS, ReportStore
 
 T0 = 1_795_334_400_000
@@ -79,6 +79,33 @@ def test_the_same_again_is_the_same(store: ReportStore) -> None:
     ]
     assert store.add([SIGN_ON, *others]) == 4
     assert len(store.list(GRANT)) == 5
+
+
+def test_what_was_sent_again_is_told_by_its_serial_where_it_names_no_time(store: ReportStore) -> None:
+    event = Report("taxi/1", "jt808", "event", T0, T0, {"event": 3}, b"\x03", serial=7)
+    day_ms = 86_400_000
+
+    def later(delay_ms: int, **more: Any) -> Report:
+        return replace(event, time_ms=T0 + delay_ms, received_ms=T0 + delay_ms, **more)
+
+    assert store.add([event, later(5_000), later(day_ms)]) == 1
+    assert store.add([later(6_000, serial=8), later(7_000, raw=b"\x04"), later(8_000, device="taxi/2")]) == 3
+    # Who counts anew each day, or not at all, says something again.
+    assert store.add([later(2 * day_ms + 1)]) == 1
+    assert store.add([later(9_000, serial=-1), later(10_000, serial=-1)]) == 2
+    assert {one.serial for one in kept(store)} == {7, 8, -1}
+
+
+def test_a_file_of_the_first_form_is_brought_up_to_date(path: Path, audit: AuditLog) -> None:
+    with closing(connect(path)) as connection:
+        migrate(connection, MIGRATIONS[:1], path)
+        connection.execute(
+            "INSERT INTO report (device, protocol, message, time_ms, received_ms, stored_ms, fields, raw, raw_bytes,"
+            " body_sha256) VALUES ('taxi/1', 'jt905', 'sign_on', 1, 2, 3, '{}', x'00', 1, x'00')"
+        )
+    with closing(ReportStore(path, clock=FakeClock(T0), audit=audit)) as store:
+        assert [one.serial for one in kept(store)] == [-1]
+        assert store.add([SIGN_ON]) == 1
 
 
 def test_bodies_that_begin_alike_are_two_though_both_are_cut(path: Path, audit: AuditLog) -> None:
