@@ -104,7 +104,7 @@ def _ports(settings: Settings, status: Mapping[str, Any], known: Numbers | None)
             if name == "jt_port" and gateway.jt_udp and int(live.get(value, 0)) != port:
                 datagrams = port_finding(check, gateway.listen, port, udp=True)
                 yield from [datagrams] if datagrams.failed else []
-        elif missing:
+        elif missing and not live.get(value):
             found = Word(
                 f"off, and devices are registered that speak {missing}", f"未开启，但已登记使用 {missing} 的设备"
             )
