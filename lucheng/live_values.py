@@ -47,6 +47,9 @@ _GATEWAY = {
     "replaced": Word("sessions that a newer connection of the same terminal ended", "被同一终端新连接取代的会话数"),
     "idle_timeouts": Word("terminals disconnected because they said nothing", "因静默断开的终端数"),
     "greeting_timeouts": Word("connections closed because they did not say who they are", "未表明身份而关闭的连接数"),
+    "registrations_failed": Word(
+        "registrations that the registry could not write; not answered", "登记库无法写入而未应答的注册数"
+    ),
     "overruns": Word("connections ended because a buffer was full", "因缓冲区满而断开的连接数"),
     "parts_asked": Word("times that missing parts of messages were asked for", "请求补传分包的次数"),
     "lost": Word("messages of which parts never came", "分包不全而放弃的消息数"),
