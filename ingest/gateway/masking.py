@@ -34,7 +34,10 @@ def shown_frame(raw: bytes, reason: Reason) -> bytes:
     if raw[:1] == b"\x7e" and int.from_bytes(raw[1:3], "big") in SECRET_IDS:
         end = len(raw) - (len(raw) > 1 and raw[-1] == _MARK)
         begin = min(_header_end(raw), end)
-        return raw[:begin] + _MASK * (end - begin) + raw[end:]
+        head = raw[:begin]
+        if reason in _DAMAGED:  # where bytes are lost in front, the token stands where the header should
+            head = _RUN.sub(_masked_run, head)
+        return head + _MASK * (end - begin) + raw[end:]
     return _RUN.sub(_masked_run, raw) if reason in _DAMAGED else raw
 
 

@@ -6,7 +6,7 @@ import string
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingest.gateway.masking import shown_frame
@@ -112,6 +112,7 @@ def test_our_own_answer_sent_back_is_masked() -> None:
     serial=st.integers(0, 0xFFFF),
     pieces=st.lists(st.integers(0, 90), max_size=3),
 )
+@example(token="0000000000Aa" + "0" * 12, version=2013, bit=0, cut=(3, 13), serial=0, pieces=[])
 def test_a_damaged_frame_is_refused_without_its_token(
     token: str, version: int, bit: int, cut: tuple[int, int] | None, serial: int, pieces: list[int]
 ) -> None:
