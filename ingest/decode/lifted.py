@@ -15,7 +15,13 @@ from model.signal import Signal, message_signal_id
 
 def lifted_signals(device: str, bits: int, bad: Bad, received_ms: int, limits: DecodeLimits) -> list[Signal]:
     """A signal for each alarm bit of `bits`, at our time and without a place; `log_position` is 0 until stored."""
-    digest = hashlib.blake2b(bad.raw, digest_size=12).hexdigest()
+    note = f"{bad.reason.name.lower()}: {bad.detail}"[: limits.alarm_note_chars]
+    return bit_signals(device, bits, bad.raw, note, received_ms)
+
+
+def bit_signals(device: str, bits: int, raw: bytes, note: str, received_ms: int) -> list[Signal]:
+    """The same for a frame or a payload `raw`: the ids derive from what was sent, so the same again is the same signals."""
+    digest = hashlib.blake2b(raw, digest_size=12).hexdigest()
     return [
         Signal(
             id=message_signal_id(device, f"point:{kind.name}:{digest}"),
@@ -28,7 +34,7 @@ def lifted_signals(device: str, bits: int, bad: Bad, received_ms: int, limits: D
             lon=None,
             severity=kind.severity,
             late=False,
-            note=f"{bad.reason.name.lower()}: {bad.detail}"[: limits.alarm_note_chars],
+            note=note,
             log_position=0,
         )
         for kind in ALARM_KINDS

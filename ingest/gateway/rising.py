@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import numpy.typing as npt
 
+from ingest.decode.lifted import bit_signals
 from model.batch import PointBatch
-from model.codes import ALARM_KINDS
-from model.signal import Signal, message_signal_id
+from model.signal import Signal
 
 
 class Rising:
@@ -43,25 +41,7 @@ class Rising:
         rising = bits & ~int(self._last[slot])
         self._lit += int(self._last[slot]) == 0 and bits != 0
         self._last[slot] |= np.uint64(bits)
-        digest = hashlib.blake2b(raw, digest_size=12).hexdigest()
-        return [
-            Signal(
-                id=message_signal_id(device, f"point:{kind.name}:{digest}"),
-                device=device,
-                kind=kind.name,
-                source="bit",
-                time_ms=received_ms,
-                received_ms=received_ms,
-                lat=None,
-                lon=None,
-                severity=kind.severity,
-                late=False,
-                note=why,
-                log_position=0,
-            )
-            for kind in ALARM_KINDS
-            if rising >> kind.bit & 1
-        ]
+        return bit_signals(device, rising, raw, why, received_ms)
 
     def _grow(self, slots: int) -> None:
         if slots > len(self._last):

@@ -7,7 +7,7 @@ lengths of frames are the caller's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -19,7 +19,7 @@ from ingest.jt.bcd import IntArray, times_ms
 from ingest.jt.columns import BytesArray, FrameColumns, windows
 from ingest.jt.extras import Values
 from ingest.jt808.alarms import AlarmBit, area_kind, kind_bit
-from model.batch import PointBatch
+from model.batch import NAN, PointBatch
 
 #: Position in a batch of a position that came alone.
 ALONE = -1
@@ -102,6 +102,46 @@ def whole(bodies: Bodies, size: int, found: Positions) -> Bodies:
         found.bad.append((int(bodies.frame[index]), told(int(bodies.place[index]), what)))
         found.bad_alarm_bits.append(0)
     return bodies.take(enough)
+
+
+def received_with(
+    bodies: Bodies, received_ms: npt.ArrayLike, size: int, found: Positions
+) -> tuple[Bodies, npt.NDArray[np.int64]]:
+    """Those with at least `size` bytes, and when each of them came; the others go to `found.bad`."""
+    received = spread(received_ms, len(bodies.start), np.int64)
+    kept = whole(bodies, size, found)
+    return kept, received if kept is bodies else received[bodies.end - bodies.start >= size]
+
+
+def degrees(
+    fixed: npt.NDArray[np.void], status: IntArray, *, units: float, south: int, west: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Latitudes and longitudes: `units` a degree, negative where the status has the bit `south` or `west`."""
+    lat, lon = fixed["lat"] / units, fixed["lon"] / units
+    if np.count_nonzero(status & (south | west)):
+        lat[status & south != 0] *= -1.0
+        lon[status & west != 0] *= -1.0
+    return lat, lon
+
+
+def put_together(
+    found: Positions, bodies: Bodies, good: npt.NDArray[np.bool_] | None, columns: Mapping[str, Any]
+) -> Positions:
+    """`found` with these columns of a `PointBatch`, every one of the length of `bodies`, cut to the rows that are `good`.
+
+    Columns that neither protocol has are not sent.
+    """
+    count = len(bodies.start)
+    batch = PointBatch(
+        slot=bodies.slot,
+        seq=np.full(count, -1, np.int64),
+        acc_m=np.full(count, NAN, np.float32),
+        battery_pct=np.full(count, -1, np.int16),
+        marks=np.zeros(count, np.uint16),
+        **columns,
+    )
+    found.batch, found.frame = (batch, bodies.frame) if good is None else (batch.take(good), bodies.frame[good])
+    return found
 
 
 def told(place: int, what: str) -> str:

@@ -22,15 +22,16 @@ from ingest.jt.positions import (
     alarm_words,
     bodies_of,
     clocked,
+    degrees,
     fixed_part,
     names_of,
     nothing,
+    put_together,
+    received_with,
     spread,
     turned_out,
-    whole,
 )
 from ingest.jt808.alarms import ALARMS, to_kind_bits, video_kind_bits
-from model.batch import NAN, PointBatch
 from model.codes import Flag
 
 BODY = np.dtype(
@@ -178,11 +179,7 @@ def _decode(
     bodies: Bodies, found: Positions, received_ms: npt.ArrayLike, extra_bytes: int, most_items: int
 ) -> Positions:
     """The rows of all bodies, into `found`."""
-    received = spread(received_ms, len(bodies.start), np.int64)
-    kept = whole(bodies, BODY_BYTES, found)
-    if kept is not bodies:
-        received = received[bodies.end - bodies.start >= BODY_BYTES]
-        bodies = kept
+    bodies, received = received_with(bodies, received_ms, BODY_BYTES, found)
     fixed = fixed_part(bodies, BODY)
     words = fixed["alarm"].astype(np.uint32)
     values = read_items(bodies.data, bodies.start + BODY_BYTES, bodies.end, ITEMS, most_items=most_items)
@@ -196,32 +193,23 @@ def _decode(
         sat[where] = read
     flags = _FLAGS[status & 3 | status >> 6 & 12]
     flags |= bodies.more_flags
-    lat, lon = fixed["lat"] / 1e6, fixed["lon"] / 1e6
-    if np.count_nonzero(status & (_SOUTH | _WEST)):
-        lat[status & _SOUTH != 0] *= -1.0
-        lon[status & _WEST != 0] *= -1.0
+    lat, lon = degrees(fixed, status, units=1e6, south=_SOUTH, west=_WEST)
     spoken = alarm_words(words, b"alarms808", _NAMES) if np.count_nonzero(words) else ()
     extra = write_extras(bodies.data, count, bodies.end, ITEMS, values, spoken, extra_bytes=extra_bytes)
-    batch = PointBatch(
-        slot=bodies.slot,
-        time_ms=time_ms,
-        received_ms=received,
-        seq=np.full(count, -1, np.int64),
-        lat=lat,
-        lon=lon,
-        speed_kmh=(fixed["speed"] / 10).astype(np.float32),
-        heading_deg=fixed["heading"].astype(np.float32),
-        alt_m=fixed["alt"].astype(np.float32),
-        acc_m=np.full(count, NAN, np.float32),
-        sat=sat,
-        battery_pct=np.full(count, -1, np.int16),
-        flags=flags,
-        alarm_bits=bits,
-        marks=np.zeros(count, np.uint16),
-        extra=extra,
-    )
-    found.batch, found.frame = (batch, bodies.frame) if good is None else (batch.take(good), bodies.frame[good])
-    return found
+    columns = {
+        "time_ms": time_ms,
+        "received_ms": received,
+        "lat": lat,
+        "lon": lon,
+        "speed_kmh": (fixed["speed"] / 10).astype(np.float32),
+        "heading_deg": fixed["heading"].astype(np.float32),
+        "alt_m": fixed["alt"].astype(np.float32),
+        "sat": sat,
+        "flags": flags,
+        "alarm_bits": bits,
+        "extra": extra,
+    }
+    return put_together(found, bodies, good, columns)
 
 
 def _alarm_bits(bodies: Bodies, words: npt.NDArray[np.uint32], values: Values) -> npt.NDArray[np.uint64]:

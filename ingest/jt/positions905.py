@@ -21,15 +21,17 @@ from ingest.jt.positions import (
     alarm_words,
     bodies_of,
     clocked,
+    degrees,
     fixed_part,
     names_of,
     nothing,
+    put_together,
+    received_with,
     spread,
     turned_out,
-    whole,
 )
 from ingest.jt905.alarms import ALARMS, SOUTH, WEST, to_kind_bits
-from model.batch import NAN, PointBatch
+from model.batch import NAN
 from model.codes import Flag
 
 BODY = np.dtype(
@@ -114,11 +116,7 @@ def positions905(
 def _decode(bodies: Bodies, received_ms: npt.ArrayLike, extra_bytes: int, most_items: int) -> Positions:
     """The rows of all bodies."""
     found = nothing()
-    received = spread(received_ms, len(bodies.start), np.int64)
-    kept = whole(bodies, BODY_BYTES, found)
-    if kept is not bodies:
-        received = received[bodies.end - bodies.start >= BODY_BYTES]
-        bodies = kept
+    bodies, received = received_with(bodies, received_ms, BODY_BYTES, found)
     fixed = fixed_part(bodies, BODY)
     count = len(fixed)
     words = fixed["alarm"].astype(np.uint32)
@@ -133,28 +131,19 @@ def _decode(bodies: Bodies, received_ms: npt.ArrayLike, extra_bytes: int, most_i
         alt[where] = read
     flags = _FLAGS[status & 1 | status >> 7 & 6]
     flags |= bodies.more_flags
-    lat, lon = fixed["lat"] / _UNITS_PER_DEGREE, fixed["lon"] / _UNITS_PER_DEGREE
-    if np.count_nonzero(status & (SOUTH | WEST)):
-        lat[status & SOUTH != 0] *= -1.0
-        lon[status & WEST != 0] *= -1.0
+    lat, lon = degrees(fixed, status, units=_UNITS_PER_DEGREE, south=SOUTH, west=WEST)
     spoken = alarm_words(words, b"alarms905", _NAMES) if np.count_nonzero(words) else ()
-    batch = PointBatch(
-        slot=bodies.slot,
-        time_ms=time_ms,
-        received_ms=received,
-        seq=np.full(count, -1, np.int64),
-        lat=lat,
-        lon=lon,
-        speed_kmh=(fixed["speed"] / 10).astype(np.float32),
-        heading_deg=fixed["heading"].astype(np.float32) * 2,
-        alt_m=alt,
-        acc_m=np.full(count, NAN, np.float32),
-        sat=np.full(count, -1, np.int16),
-        battery_pct=np.full(count, -1, np.int16),
-        flags=flags,
-        alarm_bits=bits,
-        marks=np.zeros(count, np.uint16),
-        extra=write_extras(bodies.data, count, bodies.end, ITEMS, values, spoken, extra_bytes=extra_bytes),
-    )
-    found.batch, found.frame = (batch, bodies.frame) if good is None else (batch.take(good), bodies.frame[good])
-    return found
+    columns = {
+        "time_ms": time_ms,
+        "received_ms": received,
+        "lat": lat,
+        "lon": lon,
+        "speed_kmh": (fixed["speed"] / 10).astype(np.float32),
+        "heading_deg": fixed["heading"].astype(np.float32) * 2,
+        "alt_m": alt,
+        "sat": np.full(count, -1, np.int16),
+        "flags": flags,
+        "alarm_bits": bits,
+        "extra": write_extras(bodies.data, count, bodies.end, ITEMS, values, spoken, extra_bytes=extra_bytes),
+    }
+    return put_together(found, bodies, good, columns)

@@ -13,6 +13,17 @@ from model.codes import Word
 REPLIES = frozenset({0x01, 0x13, 0x23, 0x16, 0x19, 0x26, 0x27, 0x95, 0xA3, 0xA4, 0x8A})
 LANGUAGES = {1: "zh", 2: "en"}
 _FLAG = u32("server_flag", "of the command, given back")
+#: What the engine says, and where.
+_ENGINE: tuple[Field, ...] = (
+    DeviceTime(),
+    u8("ignition", values={0: "off", 1: "on"}),
+    ToText("text", 12),
+    u8("sky"),
+    u32("lat", unit="°", scale=1_800_000),
+    u32("lon", unit="°", scale=1_800_000),
+    u8("speed_kmh", unit="km/h"),
+    Course(),
+)
 #: The states of 14 bytes that some makers send.
 _LONG_STATE: tuple[Field, ...] = (
     u16("sky", "satellites"),
@@ -100,16 +111,7 @@ SESSION = (
         "pids",
         Way.UP,
         Word("values of the engine (OBD)", "发动机数据（OBD）"),
-        (
-            DeviceTime(),
-            u8("ignition", values={0: "off", 1: "on"}),
-            ToText("text", 12),
-            u8("sky"),
-            u32("lat", unit="°", scale=1_800_000),
-            u32("lon", unit="°", scale=1_800_000),
-            u8("speed_kmh", unit="km/h"),
-            Course(),
-        ),
+        _ENGINE,
         "FM08ABC",
     ),
     Message(
@@ -117,16 +119,7 @@ SESSION = (
         "obd",
         Way.UP,
         Word("state of the engine (OBD)", "OBD 数据"),
-        (
-            DeviceTime(),
-            u8("ignition", values={0: "off", 1: "on"}),
-            ToText("text", 12),
-            u8("sky"),
-            u32("lat", unit="°", scale=1_800_000),
-            u32("lon", unit="°", scale=1_800_000),
-            u8("speed_kmh", unit="km/h"),
-            Course(),
-        ),
+        _ENGINE,
         "FM08ABC",
     ),
 )
