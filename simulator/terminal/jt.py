@@ -37,6 +37,14 @@ ORDERED = OIL_CUT | CIRCUIT_CUT | DOOR_LOCKED
 HIRED_905 = 1 << 9
 _UNITS_PER_DEGREE = {Protocol.JT905: 600_000}
 
+#: Why 8100 refuses, by its result; anything else is the general reply's word.
+REFUSED_REGISTRATION = {
+    1: "its plate is another vehicle's",
+    2: "its plate is not the one registered for its number: give it with --plate",
+    3: "another terminal is bound: `lucheng terminal release`",
+    4: "no enabled device has its number: `lucheng device add … --phone`",
+}
+
 
 def default_status(protocol: Protocol) -> int:
     """A valid fix and ignition on: bit 1 and bit 0 of 808; of 905 bit 0 means no fix, and bit 8 is ignition."""

@@ -126,8 +126,9 @@ class Terminal:
 
     def _accepted(self, what: str, result: int) -> None:
         if result:
+            why = jt.REFUSED_REGISTRATION.get(result, "") if what == "register" else ""
             raise TryAgain(
-                f"The platform does not let {self.number} {what}: result {result}.",
+                f"The platform does not let {self.number} {what}: result {result}{why and ', ' + why}.",
                 mend="Register the terminal's number there, or have it released.",
             )
 
