@@ -91,6 +91,7 @@ class Core:
             offline_s=limits.part_offline_s,
             memory=limits.part_memory,
             memory_s=limits.part_memory_s,
+            terminal_messages=limits.part_messages,
         )
         self.photos = Photos(
             photo_bytes=limits.max_media_bytes,

@@ -7,8 +7,9 @@ completed is quarantined with what is missing. Sources: JT/T 808-2019 4.4.3, 8.5
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ingest.gateway.jt_answers import BAD_MESSAGE, DONE, FAILED, Answers, Message
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 MEDIA, ASK_PARTS, MEDIA_REPLY = 0x0801, 0x8003, 0x8800
 #: The missing parts that one request names: what fits one frame, and the one byte of their count.
 MOST_ASKED = 255
+#: Runs of missing parts that an explanation names: no more have room in it.
+GAPS_TOLD = 100
 
 
 class JtParts:
@@ -129,7 +132,7 @@ class JtParts:
         opened = lost.message
         self._core.stats.lost += 1
         self._core.stats.bad[Reason.INCOMPLETE] += 1
-        why = f"{opened.message_id:#06x}: parts {_ranges(opened.missing)} of {opened.total} are missing; {lost.why}"
+        why = f"{opened.message_id:#06x}: parts {_ranges(opened)} of {opened.total} are missing; {lost.why}"
         raw = shown_body(opened.message_id, opened.body)
         self._incomplete(round_, f"jt808/{opened.number}", opened.number, why, raw)
 
@@ -195,15 +198,7 @@ class JtParts:
         self._incomplete(round_, f"jt905/{photo.number}", photo.number, said, raw)
 
 
-def _ranges(numbers: Sequence[int]) -> str:
-    """`3, 5-7` of a rising list."""
-    made: list[str] = []
-    begin = end = -1
-    for number in [*numbers, -1]:
-        if number == end + 1 and end >= 0:
-            end = number
-            continue
-        if begin >= 0:
-            made.append(str(begin) if begin == end else f"{begin}-{end}")
-        begin = end = number
-    return ", ".join(made)
+def _ranges(opened: Open) -> str:
+    """`3, 5-7`: the parts that did not come."""
+    gaps = islice(opened.gaps(), GAPS_TOLD)
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in gaps)

@@ -25,6 +25,7 @@ class GatewayLimits:
         part_timeout_s: how long the next part may take before the missing ones are asked for.
         part_retries: how often they are asked for without one coming.
         part_offline_s: how long a message with missing parts waits for its terminal to connect again.
+        part_messages: messages of one terminal of which parts are missing; beyond, its stalest is given up.
         part_memory: messages put together that are remembered, so that a part sent again is known.
         part_memory_s: … for so long.
         read_bytes: most that one read takes from a socket.
@@ -58,6 +59,7 @@ class GatewayLimits:
     part_timeout_s: float = 5.0
     part_retries: int = 5
     part_offline_s: float = 300.0
+    part_messages: int = 64
     part_memory: int = 10_000
     part_memory_s: float = 300.0
     read_bytes: int = 32 * KIB

@@ -7,6 +7,7 @@ Source: JT/T 808-2013 8.54 and -2011 (no place in the body); JT/T 905.2-2014 0x0
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -138,17 +139,28 @@ class Photo:
     fed_s: float
     pieces: dict[int, bytes] = field(default_factory=dict)
     got_bytes: int = 0
+    #: Where runs of bytes that have come begin and end, in order, apart from each other.
+    begins: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+
+    def add(self, offset: int, data: bytes) -> None:
+        """One more piece."""
+        self.pieces[offset] = data
+        self.got_bytes += len(data)
+        begin, end = offset, offset + len(data)
+        first, last = bisect_left(self.ends, begin), bisect_right(self.begins, end)
+        if first < last:
+            begin, end = min(begin, self.begins[first]), max(end, self.ends[last - 1])
+        self.begins[first:last], self.ends[first:last] = [begin], [end]
 
     def whole(self) -> bytes | None:
         """All bytes; None while some are missing."""
-        if self.got_bytes < self.size:
+        if self.begins != [0] or self.ends != [self.size]:
             return None
-        made = bytearray()
+        made = bytearray(self.size)
         for offset in sorted(self.pieces):
-            if offset > len(made):
-                return None
-            made[offset:] = self.pieces[offset]
-        return bytes(made) if len(made) == self.size else None
+            made[offset : offset + len(self.pieces[offset])] = self.pieces[offset]
+        return bytes(made)
 
 
 class Photos:
@@ -184,8 +196,7 @@ class Photos:
             photo = Photo(number, piece.image, piece.camera, piece.reason, piece.size, now_s)
             self._open[key] = photo
         if piece.offset not in photo.pieces:
-            photo.pieces[piece.offset] = piece.data
-            photo.got_bytes += len(piece.data)
+            photo.add(piece.offset, piece.data)
             self.open_bytes += len(piece.data) + PIECE_OVERHEAD_BYTES
         photo.fed_s = now_s
         self._open.move_to_end(key)

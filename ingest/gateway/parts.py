@@ -15,9 +15,10 @@ connection only, where a newer message's first part comes before its others, and
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 
 #: What a part costs besides its bytes.
 PART_OVERHEAD_BYTES = 160
@@ -25,6 +26,8 @@ PART_OVERHEAD_BYTES = 160
 SERIALS_BETWEEN = 8
 #: Parts asked for at once: what the one byte of their number in 8003 can say.
 ASKED_AT_ONCE = 255
+#: Messages of one terminal of which parts are missing: each of its parts is held against all of them.
+DEFAULT_TERMINAL_MESSAGES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,20 @@ class Open:
     @property
     def missing(self) -> list[int]:
         """Indices that have not come."""
-        return [index for index in range(1, self.total + 1) if index not in self.held]
+        return self.first_missing(self.total)
+
+    def first_missing(self, most: int) -> list[int]:
+        """The first `most` of them: a total that was made up costs no more than what has come."""
+        indices = (index for index in range(1, self.total + 1) if index not in self.held)
+        return list(islice(indices, most))
+
+    def gaps(self) -> Iterator[tuple[int, int]]:
+        """The missing ones as runs, first and last index of each."""
+        begin = 1
+        for index in [*sorted(self.held), self.total + 1]:
+            if index > begin:
+                yield begin, index - 1
+            begin = index + 1
 
     @property
     def body(self) -> bytes:
@@ -166,6 +182,7 @@ class Parts:
         retries: how often they are, without one coming.
         offline_s: how long a message waits while its terminal is not connected.
         memory, memory_s: whole messages remembered, and for how long.
+        terminal_messages: of one terminal that may be open; beyond, its stalest is given up.
     """
 
     def __init__(
@@ -178,6 +195,7 @@ class Parts:
         offline_s: float = 300.0,
         memory: int = 10_000,
         memory_s: float = 300.0,
+        terminal_messages: int = DEFAULT_TERMINAL_MESSAGES,
     ) -> None:
         self._message_bytes = message_bytes
         self._total_bytes = total_bytes
@@ -186,9 +204,12 @@ class Parts:
         self._offline_s = offline_s
         self._memory = memory
         self._memory_s = memory_s
+        self._terminal_messages = terminal_messages
         self._open: dict[_Kind, list[Open]] = {}
         #: By when they were fed last, oldest first.
         self._fed: OrderedDict[int, Open] = OrderedDict()
+        #: The same of each terminal.
+        self._fed_of: dict[str, OrderedDict[int, Open]] = {}
         self._finished: OrderedDict[tuple[_Kind, int], Finished] = OrderedDict()
         self.open_bytes = 0
 
@@ -213,6 +234,12 @@ class Parts:
             found = Open(part.number, part.message_id, part.total, part.base, part.version, now_s, 0.0)
             self._open.setdefault(kind, []).append(found)
             self._fed[id(found)] = found
+            mine = self._fed_of.setdefault(part.number, OrderedDict())
+            mine[id(found)] = found
+            if len(mine) > self._terminal_messages:
+                stalest = next(iter(mine.values()))
+                self._forget(stalest)
+                lost.append(Lost(stalest, "too many messages of this terminal wait for parts"))
         if part.index in found.held:
             return Added(What.REPEATED, found, lost=tuple(lost))
         self._keep(found, part, now_s)
@@ -248,7 +275,7 @@ class Parts:
             else:
                 message.asks += 1
                 message.due_s = now_s + self._timeout_s
-                missing = message.missing[:ASKED_AT_ONCE]
+                missing = message.first_missing(ASKED_AT_ONCE)
                 message.asked.update(missing)
                 made.append(Ask(message, missing, message.asks == self._retries))
         return made
@@ -296,10 +323,15 @@ class Parts:
         message.fed_s = now_s
         message.due_s = now_s + self._timeout_s
         self._fed.move_to_end(id(message))
+        self._fed_of[message.number].move_to_end(id(message))
 
     def _forget(self, message: Open) -> None:
         kind = (message.number, message.message_id, message.total)
         del self._fed[id(message)]
+        mine = self._fed_of[message.number]
+        del mine[id(message)]
+        if not mine:
+            del self._fed_of[message.number]
         same = self._open[kind]
         same.remove(message)
         if not same:

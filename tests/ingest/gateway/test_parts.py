@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from ingest.gateway.parts import PART_OVERHEAD_BYTES, Ask, Lost, Part, Parts, What
+from ingest.gateway.parts import PART_OVERHEAD_BYTES, Ask, Lost, Open, Part, Parts, What
 
 TIMEOUT_S, RETRIES = 5.0, 3
 
@@ -156,6 +156,43 @@ def test_limits() -> None:
     assert parts.add(Part("1", 0x0801, 3, 0, 1, b""), 0.0).what is What.NONSENSE
     assert len(parts.clear()) == 3
     assert parts.open_bytes == 0
+
+
+def test_one_terminal_has_so_many_messages_open_and_no_more() -> None:
+    parts = make(terminal_messages=3)
+    begun = [parts_of([b"x", b"y"], base=100 * number)[0] for number in range(5)]
+    other = parts_of([b"x", b"y"], number="2")
+    assert parts.add(other[0], 0.0).lost == ()
+    lost = [one for part in begun[:4] for one in parts.add(part, 0.0).lost]
+    assert [(one.message.base, one.why) for one in lost] == [
+        (0, "too many messages of this terminal wait for parts"),
+    ]
+    # What was fed last is the last to go.
+    assert parts.add(parts_of([b"x", b"y"], base=100)[1], 1.0).what is What.WHOLE
+    assert parts.add(begun[0], 1.0).lost == ()
+    assert [one.message.base for one in parts.add(begun[4], 1.0).lost] == [200]
+    assert parts.add(other[1], 2.0).what is What.WHOLE
+    assert len(parts.clear()) == 3
+    assert parts.open_bytes == 0
+
+
+def test_a_total_that_was_made_up_names_what_one_request_can() -> None:
+    parts = make()
+    parts.add(Part("1", 0x0801, 65_535, 3, 102, b"x"), 0.0)
+    parts.add(Part("1", 0x0801, 65_535, 65_535, 98, b"x"), 0.0)
+    (ask,) = parts.due(TIMEOUT_S, lambda _number: True)
+    assert isinstance(ask, Ask)
+    assert ask.missing == [1, 2, *range(4, 257)]
+    assert list(ask.message.gaps()) == [(1, 2), (4, 65_534)]
+    assert list(parts_gaps(4, {1, 2, 4})) == [(3, 3)]
+    assert list(parts_gaps(3, set())) == [(1, 3)]
+    assert list(parts_gaps(2, {1, 2})) == []
+
+
+def parts_gaps(total: int, held: set[int]) -> list[tuple[int, int]]:
+    """The gaps of a message of which these parts have come."""
+    message = Open("1", 0x0801, total, 1, 2013, 0.0, 0.0, held=dict.fromkeys(held, b""))
+    return list(message.gaps())
 
 
 class Terminals(RuleBasedStateMachine):
