@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from config.sections import Settings
 from ingest.gt06 import codec as gt06
 from ingest.gt06.alarms import alarm_of, unknown_code
 from ingest.jt.framing import split, unescape, xor
@@ -29,6 +30,8 @@ from tests.ingest.frames import DATA
 
 CODECS: dict[str, Any] = {"jt808": jt808, "jt905": jt905}
 _TABLES = {"jt808": JT808_TABLE, "jt905": JT905_TABLE}
+#: The rules of the analytics as they are unless set otherwise.
+CLEAN = Settings().clean
 DONE, FAILED, BAD, UNSUPPORTED, HANDLED = 0, 1, 2, 3, 4
 #: An answer: message id, then what of its body is known before: serial, message id and result of 8001, number of 8800, …
 Answer = tuple[int, ...]
@@ -91,6 +94,17 @@ class Speaker:
     def device(self) -> str:
         """Under which it is registered."""
         return f"taxi/{self.protocol}-{self.number or 'none'}"
+
+
+def judged(place: Place, now_ms: int, max_live_age_ms: int = CLEAN.max_live_age_ms) -> str:
+    """The reason for which the analytics keep a place out, "" for none; by the rules of docs/reference/decisions.md."""
+    if abs(place.lat) > 90 or abs(place.lon) > 180:
+        return "out_of_range"
+    if abs(place.lat) <= CLEAN.null_island_deg and abs(place.lon) <= CLEAN.null_island_deg:
+        return "null_island"
+    if place.time_ms > now_ms + CLEAN.max_ahead_ms:
+        return "future"
+    return "stale_clock" if not place.buffered and place.time_ms < now_ms - max_live_age_ms else ""
 
 
 def recorded(name: str) -> list[bytes]:

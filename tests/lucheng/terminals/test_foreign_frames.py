@@ -43,6 +43,7 @@ from tests.lucheng.terminals.foreign import (
     gt06_fate,
     jt_fate,
     jt_fates,
+    judged,
     recorded,
     speaker_of,
 )
@@ -54,10 +55,9 @@ NEIGHBOUR, IMEI = "13900000099", "123456789012345"
 HEARTBEAT, GT06_HEARTBEAT, GT06_LOGIN = 0x0002, 0x13, 0x01
 GENERAL, REGISTERED, MEDIA_DONE, PARTS_WANTED = 0x8001, 0x8100, 0x8800, 0x8003
 TEN_YEARS_MS = 315_360_000_000
-DAY_MS = 86_400_000
 #: Serials of our own heartbeats: far from those that were recorded.
 FIRST_SERIAL = 40_000
-MOST_KMH, NULL_ISLAND_DEG = Settings().clean.max_value_speed_kmh, Settings().clean.null_island_deg
+MOST_KMH = Settings().clean.max_value_speed_kmh
 
 
 class JtLine:
@@ -405,44 +405,33 @@ def _of(replay: Replay, number: str) -> Speaker:
 
 def test_stored_positions_are_those_of_the_codec(replay: Replay) -> None:
     wanted: dict[str, set[tuple[Any, ...]]] = {}
-    judged: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
     places = 0
     for speaker, fate in replay.fates:
         for place in fate.places:
             places += 1
-            reason = _refused(place, replay.now_ms)
+            reason = judged(place, replay.now_ms, TEN_YEARS_MS)
             if reason:
-                judged[reason] += 1
+                refused[reason] += 1
             else:
                 wanted.setdefault(speaker.device, set()).add(_row(place))
     for phone, text in zip(PHONES, recorded_texts(), strict=True):
         said = json.loads(text)
         place = Place(said["tst"] * 1000, said["lat"], said["lon"], said.get("vel"), said.get("cog"))
         places += 1
-        reason = _refused(place, replay.now_ms)
+        reason = judged(place, replay.now_ms, TEN_YEARS_MS)
         if reason:
-            judged[reason] += 1
+            refused[reason] += 1
         else:
             wanted.setdefault(phone, set()).add(_row(place))
     stored = {device: {_stored_row(batch, row) for row in range(len(batch))} for device, batch in replay.points.items()}
     assert {device: rows for device, rows in stored.items() if rows} == wanted
     kept = {reason: count for reason, count in replay.status["quarantined"].items() if reason not in FRAMED}
     kept.pop("incomplete")
-    assert kept == dict(judged)
-    assert replay.status["stored"] + replay.status["duplicate"] + judged.total() == places
+    assert kept == dict(refused)
+    assert replay.status["stored"] + replay.status["duplicate"] + refused.total() == places
     assert replay.status["stored"] == sum(map(len, wanted.values()))
     assert len(wanted) > 30
-
-
-def _refused(place: Place, now_ms: int) -> str:
-    """The reason for which the analytics keep a place out, "" for none; by the rules of docs/reference/decisions.md."""
-    if abs(place.lat) > 90 or abs(place.lon) > 180:
-        return "out_of_range"
-    if abs(place.lat) < NULL_ISLAND_DEG and abs(place.lon) < NULL_ISLAND_DEG:
-        return "null_island"
-    if place.time_ms > now_ms + DAY_MS:
-        return "future"
-    return "stale_clock" if not place.buffered and place.time_ms < now_ms - TEN_YEARS_MS else ""
 
 
 def _row(place: Place) -> tuple[Any, ...]:
