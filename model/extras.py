@@ -113,8 +113,8 @@ class Extras(Mapping[int, bytes]):
     def but(self, texts: Mapping[int, bytes]) -> Extras:
         """The same with other texts in some rows, or texts in more rows."""
         other = Extras.of(texts)
-        if not len(other.rows):
-            return self
+        if not len(other.rows) or not len(self.rows):
+            return self if len(self.rows) else other
         mine = self.without(other.rows)
         rows = np.concatenate([mine.rows, other.rows])
         order = rows.argsort(kind="stable")
