@@ -19,6 +19,7 @@ from ingest.wire.fields import Values
 from ingest.wire.free import free_message
 from ingest.wire.orders import NO_SERIAL, Answer, Out
 from ingest.wire.reader import Malformed
+from ingest.wire.texts import gbk_text
 from model.command_table import MAX_LISTEN_S
 from model.errors import Refused
 
@@ -153,7 +154,7 @@ def _text(args: _Args, version: int, _phone_number: str) -> list[Out]:
         sign |= TEXT_URGENT_2019 if args["urgent"] else _TEXT_SERVICE_2019
     elif args["urgent"]:
         sign |= TEXT_URGENT
-    return [_out("text", {"sign": sign, "kind": "notice", "text": args["text"].replace("\0", " ")}, version)]
+    return [_out("text", {"sign": sign, "kind": "notice", "text": gbk_text(args["text"])}, version)]
 
 
 def _confirm_alarm(args: _Args, version: int, _phone_number: str) -> list[Out]:

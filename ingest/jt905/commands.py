@@ -18,6 +18,7 @@ from ingest.wire.fields import Int, Text, Values
 from ingest.wire.free import free_message
 from ingest.wire.orders import NO_SERIAL, Answer, Out
 from ingest.wire.reader import Malformed
+from ingest.wire.texts import gbk_text
 from model.command_table import MAX_LISTEN_S
 from model.errors import Refused
 
@@ -128,8 +129,7 @@ def _snapshot(args: _Args, _phone_number: str) -> list[Out]:
 
 def _text(args: _Args, _phone_number: str) -> list[Out]:
     flags = _DISPLAY | (_URGENT if args["urgent"] else 0) | (_SPEAK if args["speak"] else 0)
-    text = args["text"].replace("\0", " ")
-    return [_out("text", {"flags": flags, "text": piece}) for piece in _pieces(text)]
+    return [_out("text", {"flags": flags, "text": piece}) for piece in _pieces(gbk_text(args["text"]))]
 
 
 def _pieces(text: str) -> list[str]:
