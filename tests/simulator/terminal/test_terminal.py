@@ -54,7 +54,10 @@ def test_registers_authenticates_and_keeps_its_token(platform: Start, protocol: 
 def test_a_refused_registration_says_so(platform: Start) -> None:
     there = platform(Protocol.JT808)
     there.results[0x0100] = 4
-    with Terminal("127.0.0.1", there.port) as terminal, pytest.raises(TryAgain, match="register: result 4, no enabled device"):
+    with (
+        Terminal("127.0.0.1", there.port) as terminal,
+        pytest.raises(TryAgain, match="register: result 4, no enabled device"),
+    ):
         terminal.come_online()
 
 
