@@ -30,15 +30,17 @@ class KeptFile:
         path: the file.
         migrations: of its tables.
         read_only: read beside a running writer.
+        older_is_empty: what an older lucheng wrote reads as empty, instead of being refused, where only reading is asked for.
 
     Raises:
         StoreError: the file cannot be opened, or was last written by an older lucheng and is opened read-only;
         Corrupt: it is damaged.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[str], *, read_only: bool) -> None:
+    def __init__(self, path: Path, migrations: Sequence[str], *, read_only: bool, older_is_empty: bool = False) -> None:
         self.path = path
         self._migrations = migrations
+        self._older_is_empty = older_is_empty
         self._read_only = read_only
         self._writing = threading.Lock()
         self._reading = threading.Lock()
@@ -116,7 +118,8 @@ class KeptFile:
             return
         reader = connect(self.path, read_only=True)
         try:
-            if refuse_newer(reader, self._migrations, self.path) < len(self._migrations):
+            older = refuse_newer(reader, self._migrations, self.path) < len(self._migrations)
+            if older and not self._older_is_empty:
                 raise StoreError(
                     f"{self.path.name} was last written by an older lucheng.",
                     mend="Start `lucheng run` once, or any command that changes something: it is brought up to date.",
@@ -124,4 +127,7 @@ class KeptFile:
         except BaseException:
             reader.close()
             raise
-        self._reader = reader
+        if older:
+            reader.close()  # looked at again by the next read: its writer may be at work on it
+        else:
+            self._reader = reader

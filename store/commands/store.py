@@ -161,28 +161,28 @@ class CommandStore(CommandFile):
     def _read(self, command_id: str, device: str) -> Command | None:
         if not device or len(command_id) > MAX_ID_CHARS or not command_id.isascii():
             return None
-        found = self._rows(f"{SELECT} WHERE id = ? AND device = ?", (command_id, device))
+        found = self.rows(f"{SELECT} WHERE id = ? AND device = ?", (command_id, device))
         return command_of(found[0]) if found else None
 
     # -- looking ------------------------------------------------------------------------------
 
     def get(self, command_id: str) -> Command:
         """One command. Raises NotFound."""
-        found = self._rows(f"{SELECT} WHERE id = ?", (command_id,))
+        found = self.rows(f"{SELECT} WHERE id = ?", (command_id,))
         if not found:
             raise _no_such(command_id)
         return command_of(found[0])
 
     def of_cause(self, cause: str) -> Command | None:
         """The command that was given for `cause`."""
-        found = self._rows(f"{SELECT} WHERE cause = ? AND cause <> ''", (cause,))
+        found = self.rows(f"{SELECT} WHERE cause = ? AND cause <> ''", (cause,))
         return command_of(found[0]) if found else None
 
     def ids_like(self, prefix: str, *, limit: int = 3) -> builtins.list[str]:
         """Ids that begin with `prefix`, the newest first."""
         plain = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         sql = "SELECT id FROM commands WHERE id LIKE ? ESCAPE '\\' ORDER BY number DESC LIMIT ?"
-        return [row[0] for row in self._rows(sql, (plain + "%", limit))]
+        return [row[0] for row in self.rows(sql, (plain + "%", limit))]
 
     def list(
         self,
@@ -218,7 +218,7 @@ class CommandStore(CommandFile):
 
     def waiting_devices(self) -> builtins.list[str]:
         """Devices for which something is queued; what an offline one waits for must not stand before the others'."""
-        return [row[0] for row in self._rows("SELECT DISTINCT device FROM commands WHERE state = 'queued'")]
+        return [row[0] for row in self.rows("SELECT DISTINCT device FROM commands WHERE state = 'queued'")]
 
     def queued(self, limit: int, *, device: str = "") -> builtins.list[Command]:
         """What is to be sent, oldest first; of one device, or of all."""
@@ -245,7 +245,7 @@ class CommandStore(CommandFile):
 
     def position(self, consumer: str) -> int | None:
         """How far a reader of something else has come, that gives commands for it; None before the first time."""
-        found = self._rows("SELECT value FROM counters WHERE name = ?", (f"position.{consumer}",))
+        found = self.rows("SELECT value FROM counters WHERE name = ?", (f"position.{consumer}",))
         return int(found[0][0]) if found else None
 
     def save_position(self, consumer: str, position: int) -> None:
@@ -254,7 +254,7 @@ class CommandStore(CommandFile):
             connection.execute(_COUNTER, (f"position.{consumer}", position))
 
     def _commands(self, sql: str, values: Sequence[object] = ()) -> builtins.list[Command]:
-        return [command_of(row) for row in self._rows(sql, values)]
+        return [command_of(row) for row in self.rows(sql, values)]
 
 
 def _no_such(command_id: str) -> NotFound:
