@@ -143,9 +143,8 @@ class TerminalEvents:
                 size_bytes, work = self._work.popleft()
             try:
                 work()
-            except (
-                LuchengError
-            ) as error:  # a full disk ends no alarm's way: it is said, and the terminal sends it again
+            except LuchengError as error:
+                # A full disk ends no alarm's way: it is said, and the terminal sends it again.
                 _log.error("what a terminal sent is not kept", error=str(error))
             except BaseException as error:
                 _log.error("what a terminal sent is not kept", error=str(error), exc_info=True)
