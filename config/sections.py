@@ -25,6 +25,7 @@ from config.base import (
     setting,
     split_url,
 )
+from config.cameras import Camera, Clips, Detect, Live, Recording
 from config.clean import Clean
 from config.desk import Desk
 from config.gateway import Commands, Evidence, Gateway, Operators
@@ -360,6 +361,11 @@ class Settings(Section):
     gateway: Gateway = Gateway()
     commands: Commands = Commands()
     evidence: Evidence = Evidence()
+    camera: Camera = Camera()
+    clips: Clips = Clips()
+    recording: Recording = Recording()
+    detect: Detect = Detect()
+    live: Live = Live()
     operators: Operators = Operators()
     trust: Trust = Trust()
     api: Api = Api()

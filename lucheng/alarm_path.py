@@ -16,7 +16,7 @@ import structlog
 
 from model.errors import Corrupt, LuchengError, StoreError
 from model.seams import RecordKind
-from model.signal import Signal
+from model.signal import Clear, Signal
 
 if TYPE_CHECKING:
     from model.desk import Desk
@@ -31,6 +31,7 @@ DEFAULT_TRIM_EVERY_RECORDS = 1_000
 _IDLE_WAIT_S = 0.5
 
 _decoder = msgspec.msgpack.Decoder(list[Signal])
+_clear_decoder = msgspec.msgpack.Decoder(list[Clear])
 _log = structlog.get_logger(__name__)
 
 
@@ -134,8 +135,14 @@ class AlarmPath:
             if record.kind is RecordKind.ALARM
             for signal in _decoder.decode(record.payload)
         ]
+        clears = [
+            replace(clear, log_position=record.position)
+            for record in records
+            if record.kind is RecordKind.CLEAR
+            for clear in _clear_decoder.decode(record.payload)
+        ]
         position = records[-1].position
-        self._desk.take(signals, consumer=CONSUMER, position=position)
+        self._desk.take(signals, clears=clears, consumer=CONSUMER, position=position)
         self.position = position
         self._untrimmed += len(records)
         if self._untrimmed >= DEFAULT_TRIM_EVERY_RECORDS:

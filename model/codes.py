@@ -187,6 +187,15 @@ ALARM_KINDS: tuple[AlarmKind, ...] = (
     _kind("button_silent", 25, 3, "a button missed its heartbeat", "按钮失联"),
     _kind("entered_area", 26, 3, "entered an area", "驶入区域"),
     _kind("stayed_in_area", 27, 3, "stayed in an area for too long", "区域内滞留超时"),
+    _kind("camera_black", 28, 3, "camera picture is black", "摄像头黑屏"),
+    _kind("camera_frozen", 29, 3, "camera picture stands still", "摄像头画面冻结"),
+    _kind("camera_defocused", 30, 3, "camera out of focus", "摄像头虚焦"),
+    _kind("camera_moved", 31, 3, "camera turned away", "摄像头被转动"),
+    _kind("camera_corrupted", 32, 3, "camera pictures are damaged", "摄像头画面损坏"),
+    _kind("motion_in_zone", 33, 3, "motion in a watched zone", "警戒区内有动静"),
+    _kind("line_crossed", 34, 3, "a line was crossed", "越线"),
+    _kind("object_in_zone", 35, 3, "a person or vehicle in a watched zone", "警戒区内有人或车"),
+    _kind("camera_state", 36, 3, "a camera changed its state", "摄像头状态变化"),
 )
 
 ALARM_BY_NAME: dict[str, AlarmKind] = {kind.name: kind for kind in ALARM_KINDS}

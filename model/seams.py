@@ -31,6 +31,8 @@ class RecordKind(IntEnum):
     STATUS = 6
     #: Something that the rules go by has changed: a JSON object, see `lucheng.facts`.
     FACT = 7
+    #: Causes of alarms that have gone, in the alarms' log: a list of `model.signal.Clear`.
+    CLEAR = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ class Signal:
         device: device id, e.g. `taxi/28249`.
         kind: a name in `model.codes.ALARM_KINDS`.
         source: where it came from: `message` (an alarm message), `bit` (an alarm bit that rose), `file` (a bit or rule
-            of a file's point: kept, never an alarm) or `rule:{name}` (a rule of the analytics).
+            of a file's point: kept, never an alarm), `rule:{name}` (a rule of the analytics), `camera` (seen in pictures
+            or in a stream) or `note` (the same where the settings ask for no alarm: kept, never an alarm).
         time_ms: device clock, UTC ms.
         received_ms: our clock, UTC ms.
         lat, lon: WGS-84 degrees, None when the device sent no place.

@@ -14,7 +14,7 @@ DEFAULT_CLOSE_SETTLED_MS = 15 * 60_000
 DEFAULT_ESCALATE_SEVERITY = 2
 DEFAULT_RESPONSE_SEVERITY = 2
 DEFAULT_MAX_TRANSACTION_SIGNALS = 50
-#: Signals that make no alarm (source `file`) are so much cheaper.
+#: Signals that make no alarm (sources `file` and `note`) are so much cheaper.
 DEFAULT_MAX_TRANSACTION_KEPT = 1_000
 DEFAULT_MAX_ANSWERS = 100_000
 DEFAULT_ANSWERED_SIGNALS = 8

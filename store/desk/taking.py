@@ -24,7 +24,8 @@ from store.desk.page import CHILD_KINDS, DEVICE_SOURCES, TAKEN_ON, Page
 
 #: What says where a signal belongs; called inside the transaction, so it must answer from memory.
 Locate = Callable[[Signal], Located]
-FILE_SOURCE = "file"
+#: Signals of these are kept and make no alarm.
+KEPT_SOURCES = frozenset({"file", "note"})
 _URGENT, _ALARMS, _KEPT = range(3)
 
 INSERT_SIGNAL = (
@@ -35,11 +36,11 @@ _LINK = "INSERT INTO alarm_signals (signal, alarm) VALUES (?, ?)"
 #: Of the same log by its position; of another, which may be ahead or behind, by the device's time.
 _NEWER_SAME_LOG = (
     "SELECT 1 FROM signals WHERE device = ? AND kind = ? AND fence = ? AND log_position >= ? AND consumer = ?"
-    " AND source <> 'file' AND (log_position > ? OR time_ms > ?) LIMIT 1"
+    " AND source NOT IN ('file', 'note') AND (log_position > ? OR time_ms > ?) LIMIT 1"
 )
 _NEWER_OTHER_LOG = (
     "SELECT 1 FROM signals WHERE device = ? AND time_ms > ? AND kind = ? AND fence = ? AND consumer <> ?"
-    " AND late = 0 AND source <> 'file' LIMIT 1"
+    " AND late = 0 AND source NOT IN ('file', 'note') LIMIT 1"
 )
 _SAVE_POSITION = (
     "INSERT INTO signal_consumers (name, position) VALUES (?, ?) ON CONFLICT (name) DO UPDATE"
@@ -71,10 +72,10 @@ def check_kinds(signals: Sequence[Signal], clears: Sequence[Clear]) -> None:
 
 def pieces(signals: Sequence[Signal], clears: Sequence[Clear], limits: DeskLimits) -> Iterator[Piece]:
     """Cut a batch into transactions: the keys of severity 1 first, then other alarms, then what is only kept."""
-    first = {_key(one) for one in signals if _urgent(one, limits) and one.source != FILE_SOURCE}
+    first = {_key(one) for one in signals if _urgent(one, limits) and one.source not in KEPT_SOURCES}
 
     def rank(one: Signal | Clear) -> int:
-        if isinstance(one, Signal) and one.source == FILE_SOURCE:
+        if isinstance(one, Signal) and one.source in KEPT_SOURCES:
             return _KEPT
         return _URGENT if _key(one) in first else _ALARMS
 
@@ -116,7 +117,7 @@ def _signal(page: Page, signal: Signal, consumer: str, locate: Locate) -> bool:
     row = page.connection.execute(INSERT_SIGNAL, (*rows.signal_row(signal), consumer, page.now_ms)).fetchone()
     if row is None:
         return False
-    if signal.source == FILE_SOURCE:
+    if signal.source in KEPT_SOURCES:
         return True
     located, trouble = _located(signal, locate)
     kept = _raise(page, signal, located, trouble)
