@@ -1,0 +1,1 @@
+"""Cameras in the service: worker processes, what they see, the clips of an alarm."""
