@@ -1,6 +1,6 @@
 # make env    .venv with everything the service needs, from hash-locked requirements
 # make demo   env, then a synthetic city through a real broker (DATA=FILE plays real data, SPEED=60 times as fast)
-# make test   test dependencies, mosquitto where it may be installed, `make check`, every test
+# make test   test dependencies, the servers (mosquitto, RTSP, Chromium) where they may be installed, `make check`, every test
 # make check  ruff, mypy, floors, generated documents
 # make bench | soak | lock | wheel | clean
 
@@ -23,7 +23,7 @@ TEST_STAMP := .venv/.test-$(shell cat requirements/test.txt requirements/build.t
 UV_LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
-.PHONY: help env test-env demo test check bench soak lock wheel clean mosquitto
+.PHONY: help env test-env demo test check bench soak lock wheel clean servers mosquitto rtsp-server chromium
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -52,20 +52,32 @@ demo: env
 	@$(BIN)/lucheng demo $(if $(DATA),--data-file '$(DATA)') $(if $(FORMAT),--format '$(FORMAT)') $(if $(SPEED),--speed '$(SPEED)') \
 		$(if $(filter command line environment,$(origin SECONDS)),--seconds '$(SECONDS)') $(ARGS)
 
+# Programs that tests and benchmarks start, from the Debian packages. Each is: what shows that it is there, then what to install.
+mosquitto: HAVE = PATH="$$PATH:/usr/sbin:/usr/local/sbin"; command -v mosquitto
+mosquitto: PACKAGES = mosquitto
+rtsp-server: HAVE = /usr/bin/python3 tests/ingest/video/rtsp_server.py --check
+rtsp-server: PACKAGES = gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
+chromium: HAVE = command -v chromium
+chromium: PACKAGES = chromium
+SERVERS = mosquitto rtsp-server chromium
+
+servers: $(SERVERS)
+
 # Where it may, and without a question: as root, or with sudo that asks for no password.
-mosquitto:
-	@PATH="$$PATH:/usr/sbin:/usr/local/sbin"; command -v mosquitto >/dev/null && exit 0; \
-	command -v apt-get >/dev/null || { echo 'mosquitto is not installed and there is no apt-get: its tests are skipped' >&2; exit 0; }; \
+$(SERVERS):
+	@{ $(HAVE); } >/dev/null 2>&1 && exit 0; \
+	command -v apt-get >/dev/null || { echo '$@ is not installed and there is no apt-get: its tests are skipped' >&2; exit 0; }; \
 	if [ "$$(id -u)" = 0 ]; then as=; elif sudo -n true 2>/dev/null; then as='sudo -n'; \
-	else echo 'mosquitto is not installed (apt-get install mosquitto): its tests are skipped' >&2; exit 0; fi; \
-	$$as env DEBIAN_FRONTEND=noninteractive sh -c '{ apt-get install -y -q mosquitto || \
-		{ apt-get update -q && apt-get install -y -q mosquitto; }; } >/dev/null 2>&1' \
-	|| echo 'mosquitto could not be installed from the Debian packages' >&2
+	else echo '$@ is not installed (apt-get install $(PACKAGES)): its tests are skipped' >&2; exit 0; fi; \
+	$$as env DEBIAN_FRONTEND=noninteractive sh -c '{ apt-get install -y -q --no-install-recommends $(PACKAGES) || \
+		{ apt-get update -q && apt-get install -y -q --no-install-recommends $(PACKAGES); }; } >/dev/null 2>&1' \
+	|| echo '$@ could not be installed from the Debian packages' >&2
 
 # Most tests wait for processes that they started; two of them at a time keep two cores busy.
 TEST_PROCESSES ?= 2
 
-test: test-env mosquitto check
+test: test-env servers check
 	$(BIN)/python -m pytest -m 'not soak' -n $(TEST_PROCESSES) --dist worksteal $(ARGS)
 
 check: test-env
@@ -77,10 +89,10 @@ check: test-env
 
 # Every benchmark, or one: make bench BENCH=spine ARGS='--scale 10'
 BENCH ?= $(patsubst benchmarks/%.py,%,$(sort $(shell grep -l '^if __name__ == ' benchmarks/*.py)))
-bench: test-env mosquitto
+bench: test-env servers
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m "benchmarks.$$name" $(ARGS) || exit 1; done
 
-soak: test-env mosquitto
+soak: test-env servers
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
 # Writes every lock anew within the bounds of pyproject.toml; then commit requirements/.
