@@ -198,6 +198,13 @@ class Registry:
             )
             connection.execute("DELETE FROM site_camera WHERE camera_slot = ?", (device.slot,))
             connection.execute("DELETE FROM terminal WHERE slot = ?", (device.slot,))
+            connection.execute(
+                "UPDATE camera SET present = 0, settings = '{}', shown = '', shown_sub = '', parked = '', changed = ?"
+                " WHERE slot = ?",
+                (change.version, device.slot),
+            )
+            # its secrets, which a new device of its id must not come into; `;` follows `:`
+            connection.execute("DELETE FROM secret WHERE name >= ? AND name < ?", (f"{device_id}:", f"{device_id};"))
             if connection.execute("DELETE FROM credential WHERE slot = ?", (device.slot,)).rowcount:
                 change.mark_broker()
 

@@ -132,6 +132,25 @@ CREATE TABLE terminal (
 ) STRICT;
 CREATE INDEX terminal_changed ON terminal (changed);
 """,
+    # A row of `camera` stays after a removal, with `present` 0, so that who follows the changes sees it go. A camera whose
+    # address was sealed before there was this table has the usual settings.
+    """
+CREATE TABLE camera (
+    slot INTEGER PRIMARY KEY REFERENCES device (slot),
+    present INTEGER NOT NULL,
+    settings TEXT NOT NULL,
+    shown TEXT NOT NULL,
+    shown_sub TEXT NOT NULL,
+    parked TEXT NOT NULL,
+    address_version INTEGER NOT NULL,
+    set_ms INTEGER NOT NULL,
+    changed INTEGER NOT NULL
+) STRICT;
+CREATE INDEX camera_changed ON camera (changed);
+INSERT INTO camera
+SELECT d.slot, 1, '{}', '', '', '', 1, s.changed_ms, 0
+FROM device d JOIN secret s ON s.name = d.id || ':rtsp' WHERE d.deleted = 0 AND d.kind = 'camera';
+""",
 )
 
 
