@@ -1,0 +1,1 @@
+"""Simulated cameras: a drawn street scene, filmed once, sent over RTSP by as many cameras as are wanted."""
