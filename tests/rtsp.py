@@ -54,7 +54,13 @@ def need_rtsp_server() -> None:
 
 
 def encoded(
-    *, codec: str = "h264", width_px: int = 192, height_px: int = 108, fps: float = 10.0, frames: int = 20, gop: int = 10
+    *,
+    codec: str = "h264",
+    width_px: int = 192,
+    height_px: int = 108,
+    fps: float = 10.0,
+    frames: int = 20,
+    gop: int = 10,
 ) -> list[tuple[bytes, bool]]:
     """`frames` pictures of a ball that moves over a ramp, as Annex B with parameter sets in band, and whether each is a keyframe."""
     rate = Fraction(fps).limit_denominator(1000)
@@ -101,7 +107,7 @@ def pictures(path: Path, *, fps: float = 10.0, codec: str = "h264", **options: A
 
 def pictures_of_clip(path: Path, clip: Path, *, max_s: float = 3600.0) -> Path:
     """The pictures of a video file (H.264 or H.265) as they are, at the pace they were taken, up to `max_s` seconds."""
-    timed = []
+    timed: list[tuple[int, int, bytes, bool]] = []
     with av.open(str(clip)) as container:
         stream = container.streams.video[0]
         codec = stream.codec_context.name
@@ -161,7 +167,8 @@ class RtspServer:
             path: e.g. `/ch1`.
             pictures_file: made by `pictures` or `pictures_of_clip`.
             audio: whether there is a tone too.
-            loop: begin again at its end, else end the stream. own: each client from the beginning, else one for all.
+            loop: begin again at its end, else end the stream.
+            own: each client from the beginning, else one for all.
         """
         self._settings["mounts"][path] = {
             "pictures": str(pictures_file) if pictures_file else "",
