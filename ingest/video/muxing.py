@@ -42,8 +42,14 @@ class Target(Protocol):
 
 
 def av_packet(packet: Packet) -> av.Packet[av.VideoStream]:
-    """The packet as PyAV takes it for decoding: bytes shared, not copied; ticks of 1/90,000 s."""
-    made = cast("av.Packet[av.VideoStream]", av.Packet(packet.data))
+    """The packet as PyAV takes it for decoding; ticks of 1/90,000 s.
+
+    The bytes are copied into a buffer that ends in zeros, as libav's decoders read past the end of damaged data;
+    `av.Packet(data)` shares Python's bytes, which end nowhere: that ends the process now and then.
+    """
+    made = cast("av.Packet[av.VideoStream]", av.Packet(len(packet.data)))
+    if packet.data:
+        made.update(packet.data)
     made.pts, made.dts = packet.pts, packet.dts
     made.is_keyframe = packet.keyframe
     return made

@@ -16,6 +16,8 @@ _START = b"\x00\x00\x01"
 MAX_SET_BYTES = 4_096
 #: Most units of one packet that are told apart; the rest stays one unit. A picture has a few slices.
 MAX_UNITS = 2_048
+#: As much of a slice as its picture's number can lie in.
+_FRONT_BYTES = 32
 _MEND = "Check the camera's encoder; another profile of it may work."
 
 
@@ -68,6 +70,22 @@ def _by_length(data: bytes, size_bytes: int) -> list[bytes]:
             found.append(data[at + size_bytes : end])
         at = end
     return found
+
+
+def first_of(data: bytes, size_bytes: int, kinds: tuple[int, ...]) -> bytes | None:
+    """The first 32 bytes of the first H.264 unit of one of these types; None: there is none."""
+    at = 0
+    while True:
+        if size_bytes:
+            start = at + size_bytes
+            at = start + int.from_bytes(data[at:start], "big")
+        else:
+            at = data.find(_START, at)
+            start = at = at + 3 if at >= 0 else len(data)
+        if start >= len(data):
+            return None
+        if data[start] & 0x1F in kinds:
+            return data[start : start + _FRONT_BYTES]
 
 
 def with_lengths(data: bytes, size_bytes: int) -> bytes:

@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ingest.video import nal
 from ingest.video.nal import Bits, length_size, units
 from model.errors import BadInput
 from model.video import Packet, StreamInfo
@@ -39,6 +40,8 @@ class Parameters:
         codec_string: RFC 6381, e.g. `avc1.64001f`, `hvc1.1.6.L93.B0`.
         config: body of the avcC or hvcC box, with lengths of four bytes.
         sets: the parameter sets as units, in the order VPS, SPS, PPS.
+        number_bits: H.264: bits of a picture's number in its slices; 0: not to be judged by (see `numbered`).
+        planes_apart: H.264: its colour planes are coded separately.
     """
 
     codec: str
@@ -48,6 +51,8 @@ class Parameters:
     codec_string: str
     config: bytes
     sets: tuple[bytes, ...]
+    number_bits: int = 0
+    planes_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class _Sps:
     bit_depth: int
     bit_depth_chroma: int
     chroma: int
+    number_bits: int = 0
+    planes_apart: bool = False
 
 
 def parameters_of(info: StreamInfo, packet: Packet | None = None) -> Parameters:
@@ -148,7 +155,30 @@ def _parsed(codec: str, sets: tuple[bytes, ...]) -> Parameters:
     else:
         sps = _hevc_sps(sps_unit)
         text, config = _hevc_codec_string(sps_unit), _hvcc(sets, sps_unit, sps)
-    return Parameters(codec, sps.width_px, sps.height_px, sps.bit_depth, text, config, sets)
+    return Parameters(
+        codec, sps.width_px, sps.height_px, sps.bit_depth, text, config, sets, sps.number_bits, sps.planes_apart
+    )
+
+
+def numbered(packet: Packet, parameters: Parameters) -> tuple[int, bool, bool] | None:
+    """Of an H.264 picture: its number, whether others refer to it, and whether it is an IDR. None: it has none to read.
+
+    Reference pictures are numbered one by one, so a gap tells of a lost one, which libav conceals without a word.
+    """
+    if not parameters.number_bits or parameters.number_bits > 16:
+        return None
+    unit = nal.first_of(packet.data[:MAX_FRONT_BYTES], length_size(packet.info.extradata), (1, 5))
+    if unit is None:
+        return None
+    try:
+        bits = Bits(unit, header_bytes=1)
+        for _ in range(3):
+            bits.number()
+        if parameters.planes_apart:
+            bits.take(2)
+        return bits.take(parameters.number_bits), bool(unit[0] & 0x60), unit[0] & 0x1F == 5
+    except BadInput:
+        return None
 
 
 def _h264_sps(unit: bytes) -> _Sps:
@@ -164,7 +194,7 @@ def _h264_sps(unit: bytes) -> _Sps:
         bits.take(1)
         if bits.take(1):
             _skip_scaling_lists(bits, 12 if chroma == 3 else 8)
-    bits.number()
+    number_bits = bits.number() + 4
     order = bits.number()
     if order == 0:
         bits.number()
@@ -175,7 +205,8 @@ def _h264_sps(unit: bytes) -> _Sps:
         for _ in range(min(bits.number(), 256)):
             bits.signed()
     bits.number()
-    bits.take(1)
+    if bits.take(1):  # numbers may be left out: layers in time
+        number_bits = 0
     width = (bits.number() + 1) * 16
     map_height = (bits.number() + 1) * 16
     frames_only = bits.take(1)
@@ -188,7 +219,7 @@ def _h264_sps(unit: bytes) -> _Sps:
         left, right, top, bottom = bits.number(), bits.number(), bits.number(), bits.number()
         width -= (left + right) * across
         height -= (top + bottom) * down * (2 - frames_only)
-    return _checked(_Sps(width, height, depth, depth_chroma, chroma))
+    return _checked(_Sps(width, height, depth, depth_chroma, chroma, number_bits, bool(separate)))
 
 
 def _skip_scaling_lists(bits: Bits, count: int) -> None:
