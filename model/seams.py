@@ -149,6 +149,16 @@ class Totals:
     gauges: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Samples of one numeric series of one source: times (UTC ms) and values, columns of one length."""
+
+    series: str
+    source: str
+    time_ms: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+
+
 class SeriesStore(Protocol):
     """The time series: points of devices, and other numeric series by source."""
 
@@ -188,6 +198,10 @@ class SeriesStore(Protocol):
         self, series: str, source: str, time_ms: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
     ) -> None:
         """Add samples to a named numeric series of one source; the same time again replaces."""
+        ...
+
+    def put_many_numbers(self, samples: Sequence[Samples]) -> None:
+        """As `put_numbers` for many series at once, all or none."""
         ...
 
     def numbers(

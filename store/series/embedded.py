@@ -23,7 +23,7 @@ from model.clock import Clock
 from model.codes import Reason
 from model.errors import UsageError
 from model.grant import Grant
-from model.seams import Audit, Outcome, Totals
+from model.seams import Audit, Outcome, Samples, Totals
 from store.database import transaction
 from store.ledger import DEFAULT_LIST_ROWS, DEFAULT_MAX_QUARANTINE_ROWS_PER_REASON, Ledger, QuarantineRow
 from store.series import numbers as number_store
@@ -310,13 +310,21 @@ class EmbeddedSeries(SeriesFile):
         self, series: str, source: str, time_ms: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
     ) -> None:
         """Add samples to a named numeric series of one source; the same time again replaces."""
-        if len(time_ms) != len(values):
+        self.put_many_numbers([Samples(series, source, time_ms, values)])
+
+    def put_many_numbers(self, samples: Sequence[Samples]) -> None:
+        """As `put_numbers` for many series at once, all or none."""
+        if any(len(one.time_ms) != len(one.values) for one in samples):
             raise UsageError("Not as many times as values.", mend="Give one value for each time.")
-        if not len(time_ms):
+        given = [one for one in samples if len(one.time_ms)]
+        if not given:
             return
         day = self._clock.now_ms() // DAY_MS
         with self._writing(), transaction(self._connection):
-            number_store.put(self._connection, series, source, time_ms, values, day, self._max_open_numbers)
+            for one in given:
+                number_store.put(
+                    self._connection, one.series, one.source, one.time_ms, one.values, day, self._max_open_numbers
+                )
 
     def quarantine_list(
         self,

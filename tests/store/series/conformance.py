@@ -14,7 +14,7 @@ from model.codes import Reason
 from model.errors import AuditUnwritable, Refused, StoreError
 from model.grant import Grant, Purpose
 from model.quarantine import Quarantined
-from model.seams import Audit, Outcome, SeriesStore
+from model.seams import Audit, Outcome, Samples, SeriesStore
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 #: A full hour in October 2025, UTC.
@@ -271,6 +271,18 @@ class SeriesConformance:
         assert times.tolist() == [T0 + 97_000, T0 + 98_000, T0 + 99_000]
         np.testing.assert_array_equal(values, [2.0, -1.5, np.nan])
         assert store.numbers(grant(), "blur", "camera/1", 0, 1 << 60)[0].tolist() == []
+
+    def test_many_numbers_are_kept_together_or_not_at_all(self, store: SeriesStore) -> None:
+        time_ms, values = np.array([T0], np.int64), np.array([1.0])
+        store.put_many_numbers([Samples("fps", f"camera/{n}", time_ms, values * n) for n in range(5)])
+        store.put_many_numbers([])
+        for n in range(5):
+            assert store.numbers(grant(), "fps", f"camera/{n}", T0, T0 + 1)[1].tolist() == [n]
+        with pytest.raises(UsageError):
+            store.put_many_numbers(
+                [Samples("fps", "camera/9", time_ms, values), Samples("fps", "camera/8", time_ms, np.zeros(2))]
+            )
+        assert not len(store.numbers(grant(), "fps", "camera/9", T0, T0 + 1)[0])
 
     def test_retention_takes_whole_stored_days(self, store: SeriesStore) -> None:
         first, second = drive(3, 600), drive(3, 600, seed=2, start_ms=T0 - 2 * HOUR_MS)
