@@ -11,7 +11,7 @@ import pytest
 
 from model.batch import COLUMNS, PointBatch, fixed
 from model.codes import Reason
-from model.errors import AuditUnwritable, Refused, StoreError
+from model.errors import AuditUnwritable, Refused, StoreError, UsageError
 from model.grant import Grant, Purpose
 from model.quarantine import Quarantined
 from model.seams import Audit, Outcome, Samples, SeriesStore
