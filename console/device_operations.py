@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from devices.broker_files import ACL_NAME, PASSWORDS_NAME, BrokerFiles
+from devices.camera_addresses import checked_address
+from devices.cameras import Cameras
 from devices.credentials import Credentials
 from devices.details import DeviceDetails, check_site_id
 from devices.sites import Sites
+from model.camera import CameraSettings
 from model.device import Device, Kind, Site, check_device_id
 from model.errors import NotFound, UsageError
 from model.grant import Purpose
@@ -69,6 +72,7 @@ class DeviceOperations:
         self._settings = settings
         self._key_file = key_file
         self._on_registry_change = on_registry_change
+        self._cameras = Cameras(registry.file, key_file)
         self._credentials = Credentials(registry.file, iterations=settings.devices.password_iterations)
 
     def _note(self, caller: Caller, action: str, target: str = "", purpose: str = "", **detail: Any) -> None:
@@ -105,14 +109,13 @@ class DeviceOperations:
         check_device_id(device)
         if rtsp and not device.startswith(f"{Kind.CAMERA}/"):
             raise UsageError(f"{device} is no camera.", mend="Only a camera has a stream address.")
+        rtsp = checked_address(rtsp) if rtsp else ""
         details = DeviceDetails(name, plate, imei, phone, model, owner_ref, site, gateway, lat, lon, protocol)
         self._note(caller, "device.add", device)
         added = self._registry.add(device, details)
         if rtsp:
             self._note(caller, "device.secret", device, secret=_RTSP)
-            from devices.secrets import SealedSecrets  # noqa: PLC0415 cryptography costs 0.1 s at start
-
-            SealedSecrets(self._registry.file, self._key_file).set(f"{device}:{_RTSP}", rtsp)
+            self._cameras.put(device, CameraSettings(), url=rtsp)
         self._on_registry_change()
         return device_row(added)
 

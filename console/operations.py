@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from console.audit_operations import AuditOperations
+from console.camera_gate import CameraGate
 from console.command_gate import CommandGate
-from console.command_operations import CommandOperations
 from console.context_operations import ContextOperations
 from console.device_operations import DEFAULT_LIST_ROWS, Caller
 from console.ebikes import is_ebike, shows_ebike
@@ -32,6 +32,7 @@ from console.kept_rows import (
     raw_text,
     signal_row,
 )
+from console.recording_operations import RecordingOperations
 from console.track_rows import FIRST_MS, LAST_MS, places, track_json
 from console.trip_operations import TripOperations
 from devices.directory import KIND_CODE, KINDS, Directory
@@ -44,6 +45,7 @@ from store.audit import purpose_text
 
 if TYPE_CHECKING:
     from config.sections import Settings
+    from console.camera_seams import CameraControl, CameraNetwork
     from devices.registry import Registry
     from devices.terminals import Terminals
     from model.clock import Clock
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from store.desk.desk import DeskFile
     from store.evidence.folder import EvidenceFolder
     from store.log.local import LocalLog
+    from store.recordings.folder import Recordings
     from store.reports.store import ReportStore
     from store.series.embedded import EmbeddedSeries
 
@@ -74,7 +77,7 @@ class Track:
         return track_json(self.device, self.points)
 
 
-class Operations(ContextOperations, CommandOperations, EvidenceOperations, TripOperations, AuditOperations):
+class Operations(RecordingOperations, ContextOperations, EvidenceOperations, TripOperations, AuditOperations):
     """The operations of one open data folder; safe to call from several threads.
 
     Args:
@@ -94,6 +97,9 @@ class Operations(ContextOperations, CommandOperations, EvidenceOperations, TripO
         on_fact: told what the rules have to know: `{"kind": "stolen", "slot": slot, "on": true}`.
         on_fence_change: told the new version of the set of fences after every change of it.
         sessions: the connections of terminals now, each with `device`.
+        recordings: of cameras; None where there are none.
+        camera_control: the cameras of the running service.
+        camera_network: the rules and the trying of cameras' addresses.
     """
 
     def __init__(
@@ -120,6 +126,9 @@ class Operations(ContextOperations, CommandOperations, EvidenceOperations, TripO
         on_fact: Callable[[dict[str, Any]], None] = lambda _fact: None,
         on_fence_change: Callable[[int], None] = lambda _version: None,
         sessions: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
+        recordings: Recordings | None = None,
+        camera_control: CameraControl | None = None,
+        camera_network: CameraNetwork | None = None,
     ) -> None:
         super().__init__(
             registry=registry,
@@ -138,6 +147,12 @@ class Operations(ContextOperations, CommandOperations, EvidenceOperations, TripO
         self._terminals = terminals
         self._sessions = sessions
         self._gate = CommandGate(settings=settings, registry=registry, desk=desk, series=series, clock=clock)
+        self._recordings = recordings
+        self._camera_control = camera_control
+        self._camera_network = camera_network
+        self._camera_gate = CameraGate(
+            settings=settings, desk=desk, nearby=self._nearby_places, shows_place=self._shows_place, clock=clock
+        )
         self._on_fact = on_fact
         self._on_fence_change = on_fence_change
         self._points_log = points_log

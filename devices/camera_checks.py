@@ -317,6 +317,8 @@ def _shown(given: Any, *, quoted: bool = True) -> str:
     """A value for an error: one short line."""
     if isinstance(given, int) and not isinstance(given, bool) and abs(given) >= 10**_SHOWN_CHARS:
         return "a number that is too large"
+    if isinstance(given, str) and "://" in given:
+        return "an address"  # which may hold a password
     text = repr(given)[:_SHOWN_CHARS] if quoted else str(given)[:_SHOWN_CHARS]
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from console.camera_seams import CameraControl
 from console.operations import Operations
 from devices.directory import Directory
 from lucheng.rooms import COMMANDS_FILE, DESK_FILE, REGISTRY_FILE, SECRET_KEY_FILE, Rooms
+from lucheng.video.probing import SettingsNetwork
 
 
 def operations_of(
@@ -21,6 +23,7 @@ def operations_of(
     on_fact: Callable[[dict[str, Any]], None] = lambda _fact: None,
     on_fence_change: Callable[[int], None] = lambda _version: None,
     sessions: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
+    camera_control: CameraControl | None = None,
 ) -> Operations:
     """The operations over `rooms`.
 
@@ -33,6 +36,7 @@ def operations_of(
         on_fact: tells the rules of the running service what has changed, e.g. that an e-bike was reported stolen.
         on_fence_change: tells them the new version of the fences.
         sessions: the connections of terminals now, each with `device`.
+        camera_control: the cameras of the running service.
     """
     return Operations(
         registry=rooms.registry,
@@ -56,6 +60,9 @@ def operations_of(
         on_fact=on_fact,
         on_fence_change=on_fence_change,
         sessions=sessions,
+        recordings=rooms.recordings,
+        camera_control=camera_control,
+        camera_network=SettingsNetwork(rooms.settings, rooms.clock),
     )
 
 

@@ -24,11 +24,13 @@ from store.desk.desk import DeskFile
 from store.evidence.folder import EvidenceFolder
 from store.lock import WriterLock
 from store.log.local import LocalLog
+from store.recordings.folder import Recordings
 from store.reports.store import ReportStore
 from store.series.embedded import EmbeddedSeries
 
 if TYPE_CHECKING:
     from config.sections import Settings
+    from devices.cameras import Cameras
     from devices.directory import Directory
     from devices.fences import Fences
     from devices.nearby import Nearby
@@ -42,6 +44,7 @@ DESK_FILE = "desk.db"
 COMMANDS_FILE = "commands.db"
 REPORTS_FILE = "reports.db"
 EVIDENCE_FOLDER = "evidence"
+RECORDINGS_FOLDER = "recordings"
 AUDIT_FILE = "audit.db"
 SOCKET_FILE = "api.sock"
 SECRET_KEY_FILE = "keys/secret.key"  # noqa: S105 (a file name)
@@ -133,6 +136,15 @@ class Rooms:
             max_total_bytes=settings.evidence.max_total_bytes,
         )
         self._stack.callback(self.evidence.close)
+        self.recordings = Recordings(
+            folder / RECORDINGS_FOLDER,
+            clock=clock,
+            audit=self.audit,
+            read_only=read_only,
+            max_total_bytes=settings.recording.max_total_bytes,
+            min_free_bytes=settings.recording.min_free_bytes,
+        )
+        self._stack.callback(self.recordings.close)
         self.reports = ReportStore(folder / REPORTS_FILE, clock=clock, audit=self.audit, read_only=read_only)
         self._stack.callback(self.reports.close)
         #: The desk is the store of its signals, too.
@@ -159,6 +171,13 @@ class Rooms:
         from devices.terminals import Terminals  # noqa: PLC0415 needed by the gateway and a few operations alone
 
         return Terminals(self.registry.file, self.directory, key_file=self.data_dir / SECRET_KEY_FILE)
+
+    @cached_property
+    def cameras(self) -> Cameras:
+        """What is set for each camera, and its sealed addresses."""
+        from devices.cameras import Cameras  # noqa: PLC0415 needed by the video path alone
+
+        return Cameras(self.registry.file, self.data_dir / SECRET_KEY_FILE)
 
     @cached_property
     def nearby(self) -> Nearby:
