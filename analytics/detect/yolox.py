@@ -70,9 +70,14 @@ def grid_of(size_px: int) -> Floats:
     return np.concatenate(parts).astype(np.float32)
 
 
+def is_picture(image: Bgr) -> bool:
+    """Whether it is (H, W, 3) uint8 with at least one pixel."""
+    return image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and 0 not in image.shape
+
+
 def check_picture(image: Bgr, at: int = 0) -> None:
     """Raise BadInput unless `image` is (H, W, 3) uint8 with at least one pixel; `at` is its number in the batch."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+    if not is_picture(image):
         raise BadInput(
             f"picture {at} of the batch is {image.dtype} {image.shape}.", mend="Give BGR pictures, (H, W, 3) of uint8."
         )

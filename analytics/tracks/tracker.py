@@ -107,9 +107,10 @@ class Tracker:
             looked: the part of the picture that the detector saw, fractions.
         """
         step_s = self._pass(time_ms)
-        good = np.flatnonzero(np.isfinite(box).all(axis=1) & (kind > 0) & (kind < len(_GROUP)))
-        good = good[_single(box[good], score[good], kind[good], self._limits.max_tracks)]
-        found, found_score, found_kind = box[good].astype(np.float64), score[good].astype(np.float64), kind[good]
+        places, scores = box.astype(np.float64), score.astype(np.float64)
+        good = np.flatnonzero(np.isfinite(places).all(axis=1) & (kind > 0) & (kind < len(_GROUP)))
+        good = good[_single(places[good], scores[good], kind[good], self._limits.max_tracks)]
+        found, found_score, found_kind = places[good], scores[good], kind[good]
         track, detection = self._match(found, found_kind)
         self._take(track, found[detection], found_score[detection], found_kind[detection])
         self._miss(track, step_s, looked)
