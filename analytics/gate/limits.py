@@ -20,6 +20,7 @@ class GateLimits:
         trusted_recall: what its lower bound (one-sided, 90 %) has to reach before the gate is trusted.
         max_false_wake_share: of quiet time at most; beyond it sizes do not separate.
         spare_false_wake_share: where sizes separate well the threshold goes down until so much quiet time wakes.
+        min_threshold: a threshold below this (15 % more than usual) tells noise from noise: sizes do not separate.
         min_events, min_quiet: motion events and quiet looks that are needed for a judgement.
         max_events, max_quiet: … that are remembered; then all count half, so that the old are forgotten.
         window_ms: what a quiet look judges: the packets so long before it.
@@ -35,6 +36,7 @@ class GateLimits:
     trusted_recall: float = 0.88
     max_false_wake_share: float = 0.25
     spare_false_wake_share: float = 0.04
+    min_threshold: float = 0.2
     min_events: int = 20
     min_quiet: int = 60
     max_events: int = 300

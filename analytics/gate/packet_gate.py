@@ -49,7 +49,7 @@ _WINDOWS = 64
 #: Events are judged anew after so many looks that count.
 _JUDGE_EVERY = 8
 #: Of the events by which recall is known; beyond it all count half.
-_MAX_KNOWN = 120.0
+_MAX_KNOWN = 80.0
 #: Events that have to be known before recall is told, and before the gate is believed to be missing too much.
 _MIN_KNOWN = 10.0
 #: Until looks have shown how long events are.
@@ -188,17 +188,17 @@ class PacketGate:
             self._place = place
             places = self._places
             over = size - base - places[place]
+            fast = self._fast
+            # A place learns what it is beside its neighbours, whatever the scene does; the base learns the level.
+            places[place] += self._place_step if over > fast else -self._place_step
             if over > 0.0:
                 self._base = base + self._step * _QUANTILE
-                places[place] += self._place_step
                 if over > HIGHEST_SCORE:  # noqa: PLR1730 a call of min costs as much as the rest of the line
                     over = HIGHEST_SCORE
             else:
                 self._base = base - self._step * (1.0 - _QUANTILE)
-                places[place] -= self._place_step
                 if over < LOWEST_SCORE:  # noqa: PLR1730 see above
                     over = LOWEST_SCORE
-            fast = self._fast
             fast += (over - fast) * self._share
             self._fast = fast
             if fast > self._peak:  # noqa: PLR1730 see above
@@ -323,10 +323,9 @@ class PacketGate:
         seen = self._separation
         found = seen.judge()
         state, why = self._state(found)
-        if state != ON and self.status.state == ON:
-            # What was known belongs to the threshold that failed.
-            self._caught = self._known = 0.0
         self._threshold = found.threshold if seen.events and seen.quiet else HIGHEST_SCORE
+        if state == OFF:
+            self._forget()
         known = self._known >= _MIN_KNOWN
         recall = self._caught / self._known if known else (found.recall if seen.enough else None)
         self._on = state == ON
@@ -342,11 +341,19 @@ class PacketGate:
             why=why,
         )
 
+    def _forget(self) -> None:
+        """While off only the latest counts, so that a camera that was set to another rate is not off for days."""
+        if self._separation.events >= 2 * self._limits.min_events:
+            self._separation.forget_half_events()
+        if self._separation.quiet >= 4 * self._limits.min_quiet:
+            self._separation.forget_half_quiet()
+
     def _state(self, found: Judgement) -> tuple[str, Word]:
         limits, seen = self._limits, self._separation
         if not seen.enough:
             return LEARNING, words.FEW_EVENTS if seen.events < limits.min_events else words.FEW_QUIET
-        if found.false_wake_share > limits.max_false_wake_share or found.recall < limits.wanted_recall:
+        blunt = found.threshold < limits.min_threshold or found.recall < limits.wanted_recall
+        if blunt or found.false_wake_share > limits.max_false_wake_share:
             return OFF, words.NOT_SEPARATE
         if found.trusted_recall < limits.trusted_recall:
             return LEARNING, words.FEW_EVENTS

@@ -80,7 +80,7 @@ class DecodePlanner:
     Args:
         settings: of the camera; another object of them means another planner.
         has_substream: whether the camera has an address of one.
-        limits: see there. gate: its gate, fresh by default.
+        limits: see there. gate: its gate; where the settings changed, that of the planner before, with what it has learnt.
         seed: of the audits' times.
     """
 
@@ -109,7 +109,8 @@ class DecodePlanner:
         self._mode, self._why = DecodePolicy.KEYFRAMES, words.SHORT_GAP
         self._every_ms = self._limits.still_keyframe_ms
         self._sub_chain = False
-        self.reset()
+        self._gap_ms: int | None = None
+        self.interrupted()
 
     # -- told by others, any thread -------------------------------------------------------------
 
@@ -139,7 +140,7 @@ class DecodePlanner:
     def reset(self) -> None:
         """The main stream's parameters have changed: forget what was learnt of it."""
         self.gate.reset()
-        self._gap_ms: int | None = None
+        self._gap_ms = None
         self.interrupted()
 
     def interrupted(self) -> None:

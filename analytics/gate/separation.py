@@ -77,16 +77,24 @@ class Separation:
         self._event[_bin(score)] += weight
         self.events += weight
         if self.events > self._limits.max_events:
-            self._event = [count / 2.0 for count in self._event]
-            self.events /= 2.0
+            self.forget_half_events()
+
+    def forget_half_events(self) -> None:
+        """Let the events so far count half: what comes is to weigh more."""
+        self._event = [count / 2.0 for count in self._event]
+        self.events /= 2.0
 
     def add_quiet(self, score: float) -> None:
         """A look at a scene in which nothing moved."""
         self._quiet[_bin(score)] += 1.0
         self.quiet += 1.0
         if self.quiet > self._limits.max_quiet:
-            self._quiet = [count / 2.0 for count in self._quiet]
-            self.quiet /= 2.0
+            self.forget_half_quiet()
+
+    def forget_half_quiet(self) -> None:
+        """The same for quiet looks."""
+        self._quiet = [count / 2.0 for count in self._quiet]
+        self.quiet /= 2.0
 
     def judge(self) -> Judgement:
         """The highest threshold that still finds enough, lowered while that costs next to nothing."""
@@ -99,17 +107,18 @@ class Separation:
             at += 1
         spare = self.quiet * limits.spare_false_wake_share
         above = sum(self._quiet[at:])
-        while at > 0 and above + self._quiet[at - 1] <= spare:
+        lowest = _bin(limits.min_threshold + BIN / 2.0)
+        while at > lowest and above + self._quiet[at - 1] <= spare:
             at -= 1
             above += self._quiet[at]
         # One bin of margin, if it can be had.
-        if at > 0 and above + self._quiet[at - 1] <= self.quiet * limits.max_false_wake_share:
+        if at > lowest and above + self._quiet[at - 1] <= self.quiet * limits.max_false_wake_share:
             at -= 1
             above += self._quiet[at]
         caught = sum(self._event[at:])
         recall = caught / self.events if self.events else 0.0
         return Judgement(
-            threshold=LOWEST_SCORE + at * BIN,
+            threshold=round(LOWEST_SCORE + at * BIN, 6),
             recall=recall,
             trusted_recall=lower_bound(recall, self.events),
             false_wake_share=above / self.quiet if self.quiet else 0.0,
