@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from config.base import GIB, KIB, MIB, IpAddress, OptionalPath, Section, setting
+from model.camera import CameraSettings
 
 _DAY_S = 86_400
 #: Networks in one list.
@@ -176,3 +178,29 @@ class Live(Section):
         "file whose first line is the token; empty: made anew at each start in the data folder",
         "令牌文件；留空则每次启动在数据目录新建",
     )
+
+
+#: Of each pair the first is at most the second.
+CAMERA_ORDER = (
+    ("camera.back_off_min_s", "camera.back_off_max_s"),
+    ("camera.open_timeout_s", "camera.stuck_after_s"),
+    ("camera.read_timeout_s", "camera.stuck_after_s"),
+    ("camera.max_packet_bytes", "camera.ring_bytes"),
+    ("clips.max_at_once", "clips.max_waiting"),
+    ("live.max_viewers_per_camera", "live.max_viewers"),
+)
+
+
+def across_cameras(camera: Camera, clips: Clips) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Further problems that no single value shows: (keys that disagree, what, mend)."""
+    usual = CameraSettings()
+    if camera.stalled_after_s >= camera.offline_after_s:
+        what = f"is not less than camera.offline_after_s ({camera.offline_after_s:g})"
+        yield ("camera.stalled_after_s", "camera.offline_after_s"), what, "Lower it, or raise camera.offline_after_s."
+    if camera.ring_s < usual.pre_roll_s:
+        what = f"is less than the usual pre-roll of clips ({usual.pre_roll_s:g} s)"
+        yield ("camera.ring_s",), what, f"Raise it to {usual.pre_roll_s:g}."
+    roll_s = usual.pre_roll_s + usual.post_roll_s
+    if clips.max_length_s < roll_s:
+        what = f"is less than the usual pre-roll and post-roll together ({roll_s:g} s)"
+        yield ("clips.max_length_s",), what, f"Raise it to {roll_s:g}."

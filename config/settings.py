@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlunsplit
 from pydantic import ValidationError
 
 from config.base import ENV_DELIMITER, ENV_PREFIX
+from config.cameras import CAMERA_ORDER, across_cameras
 from config.sections import BROKER_SCHEMES, Settings, section_types, split_url
 from config.toml_lines import KeyPath, key_lines, line_of, syntax_line, toml_value
 from model.errors import SettingsError
@@ -286,9 +287,11 @@ def _across(settings: Settings) -> Iterator[tuple[tuple[str, ...], str, str]]:
         ("desk.all_seats_s", "desk.shift_lead_s"),
         ("desk.shift_lead_s", "desk.duty_officer_s"),
         ("rules.low_battery_pct", "rules.low_battery_clear_pct"),
+        *CAMERA_ORDER,
     ):
         if _get(settings, low) > _get(settings, high):
             yield (low, high), f"is more than {high} ({_get(settings, high)})", f"Lower it, or raise {high}."
+    yield from across_cameras(settings.camera, settings.clips)
 
 
 def _url_user(url: str | None) -> str | None:
