@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from lucheng.video.messages import Made, MakeClip, Snapped, TakeSnapshot
+from lucheng.video.messages import Made, MakeClip, Snapped, TakeSnapshot, Wake
 from model.errors import TryAgain
 
 if TYPE_CHECKING:
+    from lucheng.video.seams import ClipDone, SnapshotDone
     from lucheng.video.supervisor import Supervisor
     from model.clock import Clock
     from model.video import Clip
@@ -29,8 +30,6 @@ DEFAULT_MAX_OPEN = 2_000
 DEFAULT_HAND_OVER_THREADS = 4
 
 Answer = TypeVar("Answer")
-ClipDone = Callable[["Clip | None", str], None]
-SnapshotDone = Callable[["bytes | None", int, str], None]
 
 _log = structlog.get_logger(__name__)
 
@@ -45,7 +44,7 @@ class _Open:
 
 
 class Requests:
-    """What was asked and is not answered yet. Any thread may ask.
+    """What was asked and is not answered yet; implements `lucheng.video.seams.ClipMaker`. Any thread may ask.
 
     Args:
         supervisor: reaches the workers.
@@ -73,7 +72,11 @@ class Requests:
         self._number = 0
         self._handing_over = ThreadPoolExecutor(DEFAULT_HAND_OVER_THREADS, "video-answers")
 
-    def clip(self, device: str, from_ms: int, to_ms: int, done: ClipDone) -> None:
+    def wake(self, camera: str, until_ms: int) -> None:
+        """Decode the camera fully until then."""
+        self._supervisor.send(camera, Wake(camera, until_ms))
+
+    def clip(self, camera: str, from_ms: int, to_ms: int, done: ClipDone) -> None:
         """A clip of a camera; `done(clip or None, note)` once its end has passed."""
         wait_s = max(0.0, (to_ms - self._clock.now_ms()) / 1000)
 
@@ -81,11 +84,11 @@ class Requests:
             clip, note = (message.clip, message.note) if isinstance(message, Made) else (None, why)
             done(clip, note)
 
-        number = self._enter(device, wait_s, tell)
+        number = self._enter(camera, wait_s, tell)
         if number:
-            self._ask(number, device, MakeClip(number, device, from_ms, to_ms, self._max_clip_bytes))
+            self._ask(number, camera, MakeClip(number, camera, from_ms, to_ms, self._max_clip_bytes))
 
-    def snapshot(self, device: str, done: SnapshotDone) -> None:
+    def snapshot(self, camera: str, done: SnapshotDone) -> None:
         """A JPEG of a camera's newest picture; `done(bytes or None, its time, note)`."""
 
         def tell(message: Made | Snapped | None, why: str) -> None:
@@ -94,9 +97,9 @@ class Requests:
             else:
                 done(None, 0, why)
 
-        number = self._enter(device, 0.0, tell)
+        number = self._enter(camera, 0.0, tell)
         if number:
-            self._ask(number, device, TakeSnapshot(number, device))
+            self._ask(number, camera, TakeSnapshot(number, camera))
 
     def wait_clip(self, device: str, from_ms: int, to_ms: int, timeout_s: float) -> Clip:
         """As `clip`, waiting for it. Raises TryAgain saying why there is none."""
