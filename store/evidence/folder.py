@@ -12,6 +12,7 @@ import builtins
 import hashlib
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,30 @@ class EvidenceFolder:
             if not counted:
                 self._total_bytes += size
             return kept
+
+    def share(self, evidence_id: str, uses: Sequence[tuple[str, str]]) -> int:
+        """Rows of their own for other alarms that have the same piece: same device, bytes, time and place, in one commit.
+
+        Args:
+            evidence_id: the piece, which is kept already.
+            uses: (source, alarm) of each; one that is there already changes nothing.
+
+        Returns how many rows are new. Raises NotFound, StoreError.
+        """
+        with self._putting:
+            known = self._row(evidence_id)
+            made = 0
+            with self._file.writing() as connection:
+                number = int(connection.execute("SELECT coalesce(max(number), 0) FROM evidence").fetchone()[0])
+                now_ms = self._clock.now_ms()
+                for source, alarm in uses:
+                    name = f"E{datetime.fromtimestamp(now_ms / 1000, UTC).year}-{number + made + 1:06d}"
+                    row = replace(known, id=name, stored_ms=now_ms, source=_plain(source), alarm=_plain(alarm))
+                    added = connection.execute(
+                        _INSERT.replace("INSERT", "INSERT OR IGNORE", 1), (number + made + 1, *_values(row))
+                    )
+                    made += added.rowcount
+            return made
 
     def bind(self, evidence_id: str, alarm: str) -> None:
         """Attach to an alarm what came without one; the same alarm again changes nothing.

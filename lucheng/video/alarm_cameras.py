@@ -1,0 +1,76 @@
+"""Which cameras see an alarm: its own first, then those of its site, then the nearest that are set up.
+
+Invariants: an alarm whose place may not be given out (an e-bike's without an open case) has no camera, whatever site or
+area it names; a camera that is not set up, not enabled or set aside is none; answers come from memory, but for the cases
+of an e-bike.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from console.ebikes import shows_alarm_place
+from devices.nearby import NearCamera
+
+if TYPE_CHECKING:
+    from devices.nearby import Nearby
+    from lucheng.video.seams import SettingsOf
+    from model.camera import CameraSettings
+    from model.desk import Desk, DeskAlarm
+
+#: So many times more cameras than are wanted are looked at, since not all that are registered are set up.
+LOOK_AT = 8
+
+
+class AlarmCameras:
+    """See the module.
+
+    Args:
+        nearby: where cameras are.
+        settings_of: which of them are set up, and how.
+        desk: knows the cases of e-bikes.
+        max_cameras: of one alarm.
+        max_distance_m: cameras farther away are left out, unless they are bound to the site.
+    """
+
+    def __init__(
+        self, nearby: Nearby, settings_of: SettingsOf, desk: Desk, *, max_cameras: int, max_distance_m: float
+    ) -> None:
+        self._nearby = nearby
+        self._settings_of = settings_of
+        self._desk = desk
+        self._max_cameras = max_cameras
+        self._max_distance_m = max_distance_m
+
+    def shown(self, device: str) -> bool:
+        """Whether the place of an alarm of this device may be given out. Raises StoreError."""
+        return shows_alarm_place(device, lambda ebike: self._desk.cases(device=ebike))
+
+    def of(self, alarm: DeskAlarm) -> list[tuple[NearCamera, CameraSettings]]:
+        """Cameras of the alarm with their settings, the most wanted first. Raises StoreError."""
+        device, located = alarm.alarm.device, alarm.located
+        if not self.shown(device):
+            return []
+        found: list[tuple[NearCamera, CameraSettings]] = []
+        own = self._settings_of(device)
+        if own is not None:
+            found.append(
+                (
+                    NearCamera(device, bound=True, lat=located.lat, lon=located.lon, distance_m=0.0, bearing_deg=None),
+                    own,
+                )
+            )
+        lat = math.nan if located.lat is None else located.lat
+        lon = math.nan if located.lon is None else located.lon
+        limit = self._max_cameras * LOOK_AT
+        for near in self._nearby.cameras(lat, lon, site=located.site, limit=limit):
+            if len(found) >= self._max_cameras:
+                break
+            close = near.distance_m is not None and near.distance_m <= self._max_distance_m
+            if near.device == device or not (near.bound or close):
+                continue
+            settings = self._settings_of(near.device)
+            if settings is not None:
+                found.append((near, settings))
+        return found[: self._max_cameras]
