@@ -153,7 +153,7 @@ class PinnedAddress:
 
     @property
     def protocols(self) -> str:
-        """The protocols of FFmpeg that it may use."""
+        """The protocols of FFmpeg that it may use. `rtsp` is not among them: so FFmpeg 8 follows no redirect."""
         return {"file": "file", "rtsp": "rtp,udp,tcp", "rtsps": "tls,tcp"}[self.scheme]
 
 

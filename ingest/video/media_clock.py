@@ -25,6 +25,8 @@ BACK_TICKS = 1_000 * TICKS_PER_MS
 AHEAD_TICKS = 10_000 * TICKS_PER_MS
 #: A presentation time farther from the decoding time is not believed.
 MAX_REORDER_TICKS = 5_000 * TICKS_PER_MS
+#: A longer silence than any between two pictures.
+_MAX_WENT_TICKS = 3_600_000 * TICKS_PER_MS
 #: A gap between pictures before one is known.
 FIRST_STEP_TICKS = 40 * TICKS_PER_MS
 
@@ -136,11 +138,11 @@ class Timeline:
         """
         if self._last_in is None:
             return self._first(pts, dts, monotonic_s)
+        went = min(round(max(0.0, monotonic_s - self._last_monotonic_s) * 1000 * TICKS_PER_MS), _MAX_WENT_TICKS)
         if dts is None:
-            expected = self._last_in + self._step
+            expected = self._last_in + max(self._step, went)
             dts = expected if pts is None else min(pts, expected) if pts > self._last_in - BACK_TICKS else pts
         step = dts - self._last_in
-        went = round(max(0.0, monotonic_s - self._last_monotonic_s) * 1000 * TICKS_PER_MS)
         if step < -BACK_TICKS or step > AHEAD_TICKS + went:
             self._shift = self._last_out + max(self._step, min(went, AHEAD_TICKS)) - dts
         elif step > 0:

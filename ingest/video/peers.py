@@ -1,7 +1,7 @@
 """Whom this process's sockets are connected to: the look after FFmpeg has opened a stream (S11).
 
-A server that answered `preflight` properly may still send FFmpeg elsewhere in the next second, by a redirect or by the
-`source` of a UDP transport. FFmpeg says nothing of it; but the kernel knows where its sockets lead. So each open stream
+A server that answered `preflight` properly may still send FFmpeg elsewhere in the next second, by the `source` of a UDP
+transport, or by a redirect where FFmpeg follows it (see there). FFmpeg says nothing of it; but the kernel knows where its sockets lead. So each open stream
 claims one connected socket of its pinned address, by the socket's inode, and a stream for which none is left has gone
 elsewhere and is closed before one byte of it is used. With the claim a hung read can be ended: `Claim.end`.
 """

@@ -1,10 +1,11 @@
 """A look at an RTSP server before FFmpeg is let at it: OPTIONS and DESCRIBE on a connection of our own.
 
-Why: FFmpeg follows a redirect (3xx) to whatever address the server names, takes our credentials there, and has no option
-against it; only in the answers to these two requests does it look for one. So they are asked first, at the pinned address,
-and a redirect is refused here. It also tells 401, 404, silence and a stream without a picture apart in seconds, which
+Why: FFmpeg follows a redirect (3xx) to whatever address the server names and takes our credentials there, unless `rtsp`
+itself is missing in its protocol whitelist (seen in FFmpeg 8), and then all it says is "invalid argument"; in the answers to
+these two requests alone does it look for one. So they are asked first, at the pinned address, and a redirect is refused in
+words. It also tells 401, 404, silence and a stream without a picture apart in seconds, which
 FFmpeg does not, and asks with a wrong password once. Invariants: one connection, to the pinned address; every wait ends at
-one deadline; no answer is read beyond its limit. A server that answers FFmpeg otherwise than us is found by `peers`.
+one deadline; no answer is read beyond its limit. What FFmpeg does in spite of all that is found by `peers`.
 """
 
 from __future__ import annotations

@@ -119,7 +119,12 @@ class Source:
             tls = ssl.create_default_context() if address.scheme == "rtsps" else None
             with looked_at(address, timeout_s=self._open_timeout_s, tls=tls) as self.described:
                 self._stop_if_interrupted()
-                self._container = av.open(address.url, "r", format=address.format, options=self._options())
+                # FFmpeg's own time-out is not heard while UDP is silent. PyAV's takes the lock of the interpreter for each
+                # read, so TCP goes without.
+                limits = (self._open_timeout_s, self._read_timeout_s) if self._transport == "udp" else None
+                self._container = av.open(
+                    address.url, "r", format=address.format, options=self._options(), timeout=limits
+                )
                 self._claim = PEERS.claim(address.ip, address.port)
                 if self._transport == "udp":
                     PEERS.check_datagrams(address.ip)
