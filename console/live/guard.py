@@ -29,6 +29,8 @@ _SAFE_METHODS = frozenset({"GET", "HEAD"})
 DEFAULT_MAX_BODY_BYTES = 8 << 10
 DEFAULT_BODY_TIMEOUT_S = 10.0
 MAX_QUERY_BYTES = 4 << 10
+#: All names and values of a request's head; a head that comes in one piece is whole before it is counted.
+MAX_HEADER_BYTES = 16 << 10
 
 #: Styles and scripts are files of ours; `blob:` is how a player is given what came over the WebSocket.
 POLICY = (
@@ -112,6 +114,8 @@ class Guard:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             return PlainTextResponse("This is not the address of the live view.\n", 421)
+        if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEADER_BYTES:
+            return PlainTextResponse("The request's head is too large.\n", 431)
         if self._from_elsewhere(scope, headers):
             return PlainTextResponse("Another site's page asks for this, or it is not said which page does.\n", 403)
         if scope["type"] == "http":

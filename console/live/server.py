@@ -26,13 +26,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from console.live.app import LivePages, make_live_app
-from console.live.guard import TOKEN_FIELD
+from console.live.guard import MAX_HEADER_BYTES, TOKEN_FIELD
 from console.live.streams import PEER_KEY
 from console.live.tokens import Keys
 from model.errors import Conflict, StoreError, UsageError
 
 DEFAULT_MAX_CONNECTIONS = 160
-DEFAULT_HEADER_BYTES = 16 << 10
 DEFAULT_HEADER_TIMEOUT_S = 10.0
 DEFAULT_KEEP_ALIVE_S = 15
 DEFAULT_START_TIMEOUT_S = 10.0
@@ -167,7 +166,7 @@ class LiveServer:
                 backlog=max_connections,
                 timeout_keep_alive=DEFAULT_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=max(1, int(stop_timeout_s)),
-                h11_max_incomplete_event_size=DEFAULT_HEADER_BYTES,
+                h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             )
         )
 

@@ -61,7 +61,7 @@ def read_token_file(path: Path) -> str:
             f"The token file {path} cannot be opened: {error.strerror}.",
             mend="Name a file, not a link: live.token_file.",
         ) from error
-    with os.fdopen(number, "rb") as file:
+    try:
         known = os.fstat(number)
         if not stat.S_ISREG(known.st_mode):
             raise Refused(f"{path} is no file.", mend="Name a file in live.token_file.")
@@ -69,7 +69,9 @@ def read_token_file(path: Path) -> str:
             raise Refused(
                 f"{path} may be read by others than who runs the service.", mend="chown it to that user, and chmod 600."
             )
-        first = file.read(_MAX_FILE_BYTES).partition(b"\n")[0].strip()
+        first = os.read(number, _MAX_FILE_BYTES).partition(b"\n")[0].strip()
+    finally:
+        os.close(number)
     token = first.decode("ascii", "replace")
     if not MIN_TOKEN_CHARS <= len(token) <= MAX_TOKEN_CHARS or not (token.isascii() and token.isprintable()):
         raise Refused(
