@@ -17,12 +17,17 @@ Ints = npt.NDArray[np.int64]
 
 def overlap(first: Boxes, second: Boxes) -> Boxes:
     """(n, m) intersection over union of boxes (n, 4) and (m, 4), each left, top, right, bottom; 0 where both are empty."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.maximum(high - low, 0).prod(axis=2)
-    area = np.maximum(first[:, 2:] - first[:, :2], 0).prod(axis=1)
-    other = np.maximum(second[:, 2:] - second[:, :2], 0).prod(axis=1)
-    union = area[:, None] + other[None, :] - shared
+    return overlap_of(first[:, None], second[None])
+
+
+def overlap_of(first: Boxes, second: Boxes) -> Boxes:
+    """(...) intersection over union of each box (..., 4) with its partner; 0 where both are empty."""
+    low = np.maximum(first[..., :2], second[..., :2])
+    high = np.minimum(first[..., 2:], second[..., 2:])
+    shared = np.maximum(high - low, 0).prod(axis=-1)
+    area = np.maximum(first[..., 2:] - first[..., :2], 0).prod(axis=-1)
+    other = np.maximum(second[..., 2:] - second[..., :2], 0).prod(axis=-1)
+    union = area + other - shared
     iou: Boxes = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return iou
 

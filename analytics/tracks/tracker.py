@@ -128,6 +128,7 @@ class Tracker:
     def _clear(self) -> None:
         self._id = np.empty(0, np.int64)
         self._box = np.empty((0, 4))
+        self._first_box = np.empty((0, 4))
         self._velocity = np.empty((0, 2))
         self._votes = np.empty((0, len(_GROUP)), np.float32)
         self._group = np.empty(0, np.int8)
@@ -204,6 +205,7 @@ class Tracker:
         votes[np.arange(count), kind[rows]] = score[rows]
         self._id = np.append(self._id, np.full(count, NO_ID, np.int64))
         self._box = np.concatenate((self._box, found[rows]))
+        self._first_box = np.concatenate((self._first_box, found[rows]))
         self._velocity = np.concatenate((self._velocity, np.zeros((count, 2))))
         self._votes = np.concatenate((self._votes, votes))
         self._group = np.append(self._group, _GROUP[kind[rows]])
@@ -226,6 +228,7 @@ class Tracker:
         if rows.all():
             return
         self._id, self._box, self._velocity = self._id[rows], self._box[rows], self._velocity[rows]
+        self._first_box = self._first_box[rows]
         self._votes, self._group, self._hits = self._votes[rows], self._group[rows], self._hits[rows]
         self._first_ms, self._seen_ms = self._first_ms[rows], self._seen_ms[rows]
         self._missed_s, self._score, self._seen = self._missed_s[rows], self._score[rows], self._seen[rows]
@@ -240,6 +243,7 @@ class Tracker:
             time_ms=now_ms,
             id=self._id.copy(),
             box=self._box.copy(),
+            first_box=self._first_box.copy(),
             kind=self._votes.argmax(axis=1).astype(np.uint8),
             confirmed=self._id > 0,
             seen=self._seen.copy(),

@@ -26,6 +26,7 @@ class Tracks:
         time_ms: of the picture, UTC ms.
         id: int64, 1 or more and never used again; -1 while it is not confirmed.
         box: float64 (n, 4), left, top, right, bottom, fractions of the picture, where it was last seen.
+        first_box: float64 (n, 4), where it was seen first, before it was confirmed.
         kind: uint8, codes of `model.camera.OBJECT_CODE`, what it was most.
         confirmed: whether it was seen often enough to be one.
         seen: whether it was found in this very picture.
@@ -37,6 +38,7 @@ class Tracks:
     time_ms: int
     id: Ints
     box: Floats
+    first_box: Floats
     kind: Codes
     confirmed: Bools
     seen: Bools
@@ -49,7 +51,12 @@ class Tracks:
 
     def feet(self) -> Floats:
         """(n, 2) middle of the lower edge of each box: where an object stands."""
-        return np.stack(((self.box[:, 0] + self.box[:, 2]) / 2, self.box[:, 3]), axis=1)
+        return feet_of(self.box)
+
+
+def feet_of(box: Floats) -> Floats:
+    """(n, 2) middle of the lower edge of boxes (n, 4)."""
+    return np.stack(((box[:, 0] + box[:, 2]) / 2, box[:, 3]), axis=1)
 
 
 def carry(old_id: Ints, column: npt.NDArray[_Any], new_id: Ints, fill: Any) -> npt.NDArray[_Any]:

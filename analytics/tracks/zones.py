@@ -19,15 +19,16 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from analytics.detect.overlap import overlap_of
 from analytics.tracks.events import RuleEvent
 from analytics.tracks.lines import box_of, kind_table
-from analytics.tracks.settling import DEFAULT_HYSTERESIS, Hysteresis, settle
-from analytics.tracks.tracks import Floats, Ints, Tracks, carry, confirmed_rows
+from analytics.tracks.settling import DEFAULT_HYSTERESIS, Hysteresis, Sides, settle
+from analytics.tracks.tracks import Floats, Ints, Tracks, carry, confirmed_rows, feet_of
 from model.camera import OBJECT_BY_CODE, Zone, ZoneRule
 
 IN, OUT = 1, -1
-#: How far an object has to move that was never seen outside, in diagonals of its box.
-MOVED = 0.25
+#: An object that was never seen outside has moved when its box overlaps its first one less than this.
+MOVED_IOU = 0.5
 #: Zone rules that need objects.
 RULES = (ZoneRule.ENTER, ZoneRule.STAY, ZoneRule.COUNT)
 
@@ -55,14 +56,12 @@ class ZoneWatch:
         self._is = {rule: np.array([zone.rule is rule for zone in self._zones], np.bool_) for rule in RULES}
         many = (0, len(self._zones))
         self._id = np.empty(0, np.int64)
-        self._first = np.empty((0, 2))
         self._side = np.zeros(many, np.int8)
         self._row = np.zeros(many, np.int64)
         #: Since when it is in, UTC ms.
         self._since_ms = np.zeros(many, np.int64)
         self._was_out = np.zeros(many, np.bool_)
         self._told = np.zeros(many, np.bool_)
-        self._moved = np.zeros(0, np.bool_)
         self._crowded = np.full(len(self._zones), OUT, np.int8)
         self._crowd_row = np.zeros(len(self._zones), np.int64)
 
@@ -71,7 +70,7 @@ class ZoneWatch:
         if not self._zones:
             return []
         rows = confirmed_rows(tracks)
-        self._follow(tracks.id[rows])
+        self._follow(tracks, rows)
         seen = np.flatnonzero(tracks.seen[rows])
         if len(seen):
             self._move(tracks, rows[seen], seen)
@@ -80,27 +79,21 @@ class ZoneWatch:
             self._entered(tracks, rows, within) + self._stayed(tracks, rows, within) + self._many(tracks, rows, within)
         )
 
-    def _follow(self, new_id: Ints) -> None:
-        """Rows for these objects and no others."""
-        old_id = self._id
-        self._first = carry(old_id, self._first, new_id, np.nan)
+    def _follow(self, tracks: Tracks, rows: Ints) -> None:
+        """Rows for these objects and no others; where a new one was seen first counts as well."""
+        old_id, new_id = self._id, tracks.id[rows]
         self._side = carry(old_id, self._side, new_id, 0)
         self._row = carry(old_id, self._row, new_id, 0)
         self._since_ms = carry(old_id, self._since_ms, new_id, 0)
         self._was_out = carry(old_id, self._was_out, new_id, fill=False)
         self._told = carry(old_id, self._told, new_id, fill=False)
-        self._moved = carry(old_id, self._moved, new_id, fill=False)
         self._id = new_id
+        new = np.flatnonzero(~np.isin(new_id, old_id))
+        if len(new):
+            self._was_out[new] = self._places(feet_of(tracks.first_box[rows[new]]))[0] == OUT
 
     def _move(self, tracks: Tracks, rows: Ints, seen: Ints) -> None:
-        feet, box = tracks.feet()[rows], tracks.box[rows]
-        first = np.where(np.isnan(self._first[seen]), feet, self._first[seen])
-        self._first[seen] = first
-        diagonal = np.hypot(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1])
-        self._moved[seen] |= np.hypot(*(feet - first).T) >= MOVED * diagonal
-
-        inside, distance = self._places(feet)
-        now = np.where(inside, IN, np.where(distance >= self._hysteresis.margin, OUT, 0)).astype(np.int8)
+        now, distance = self._places(tracks.feet()[rows])
         old = self._side[seen]
         side, self._row[seen] = settle(old, self._row[seen], now, distance, self._hysteresis)
         self._side[seen] = side
@@ -109,18 +102,20 @@ class ZoneWatch:
         self._told[seen] &= ~came
         self._was_out[seen] |= now == OUT
 
-    def _places(self, feet: Floats) -> tuple[_Bools, Floats]:
-        """(k, zones): inside or on the boundary, and the distance from the boundary."""
+    def _places(self, feet: Floats) -> tuple[Sides, Floats]:
+        """(k, zones): in, clearly out or neither, and the distance from the boundary."""
         inside = np.empty((len(feet), len(self._areas)), np.bool_)
         distance = np.empty(inside.shape)
         points = shapely.points(feet)
         for at, (area, edge) in enumerate(self._areas):
             inside[:, at] = shapely.intersects_xy(area, feet[:, 0], feet[:, 1])
             distance[:, at] = shapely.distance(edge, points)
-        return inside, distance
+        clear = distance >= self._hysteresis.margin
+        return np.where(inside, IN, np.where(clear, OUT, 0)).astype(np.int8), distance
 
     def _entered(self, tracks: Tracks, rows: Ints, within: _Bools) -> list[RuleEvent]:
-        came = within & ~self._told & (self._was_out | self._moved[:, None]) & self._is[ZoneRule.ENTER]
+        moved = overlap_of(tracks.box[rows], tracks.first_box[rows]) < MOVED_IOU
+        came = within & ~self._told & (self._was_out | moved[:, None]) & self._is[ZoneRule.ENTER]
         return self._tell(tracks, rows, came)
 
     def _stayed(self, tracks: Tracks, rows: Ints, within: _Bools) -> list[RuleEvent]:

@@ -153,7 +153,7 @@ def stills_of(clip: str, seconds: Sequence[float]) -> list[Bgr]:
         for frame in container.decode(stream):
             if len(pictures) == len(seconds):
                 break
-            if frame.time is not None and frame.time >= seconds[len(pictures)] - 0.005:
+            if frame.time >= seconds[len(pictures)] - 0.005:
                 pictures.append(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8))
     assert len(pictures) == len(seconds), clip
     return pictures

@@ -20,7 +20,11 @@ OUTSIDE, INSIDE = (0.2, 0.6), (0.6, 0.6)
 
 def told(zone: Zone, path: list[Place], step_ms: int = 500) -> list[RuleEvent]:
     watch = ZoneWatch([zone])
-    return [event for at, place in enumerate(path) for event in watch.step(tracks_at([place], time_ms=at * step_ms))]
+    return [
+        event
+        for at, place in enumerate(path)
+        for event in watch.step(tracks_at([place], first=path[:1], time_ms=at * step_ms))
+    ]
 
 
 def test_coming_in_is_told_once_and_again_after_going_out() -> None:
@@ -46,6 +50,17 @@ def test_on_the_boundary_is_inside() -> None:
 def test_who_is_there_from_the_start_and_does_not_move_has_not_come_in() -> None:
     assert told(ENTER, [INSIDE] * 10) == []
     assert len(told(ENTER, [INSIDE, INSIDE, (0.65, 0.6), (0.7, 0.6)])) == 1
+
+
+def test_who_is_confirmed_only_inside_has_come_in_from_where_it_was_seen_first() -> None:
+    watch = ZoneWatch([ENTER])
+    # A step from outside, without the boxes being apart.
+    events = [event for _ in range(3) for event in watch.step(tracks_at([(0.405, 0.6)], first=[(0.385, 0.6)]))]
+    assert [event.what for event in events] == ["enter"]
+    # Inside from the first, but walking.
+    watch = ZoneWatch([ENTER])
+    assert watch.step(tracks_at([INSIDE], first=[(0.61, 0.6)])) == []
+    assert [event.what for event in watch.step(tracks_at([INSIDE], first=[(0.7, 0.7)]))] == ["enter"]
 
 
 def test_staying_is_told_once_when_its_time_is_over_even_unseen() -> None:
