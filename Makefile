@@ -1,6 +1,7 @@
 # make env    .venv with everything the service needs, from hash-locked requirements
 # make demo   env, then a synthetic city through a real broker (DATA=FILE plays real data, SPEED=60 times as fast)
 # make test   test dependencies, the servers (mosquitto, RTSP, Chromium) where they may be installed, `make check`, every test
+# make test-yolo  the extra lucheng[yolo] in an environment of its own: 6 GB, kept in LUCHENG_CACHE_DIR or ~/.cache/lucheng
 # make check  ruff, mypy, floors, generated documents
 # make bench | soak | lock | wheel | clean
 
@@ -23,7 +24,7 @@ TEST_STAMP := .venv/.test-$(shell cat requirements/test.txt requirements/build.t
 UV_LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
-.PHONY: help env test-env demo test check bench soak lock wheel clean servers mosquitto rtsp-server chromium
+.PHONY: help env test-env yolo-env test-yolo demo test check bench soak lock wheel clean servers mosquitto rtsp-server chromium
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -80,6 +81,32 @@ TEST_PROCESSES ?= 2
 test: test-env servers check
 	$(BIN)/python -m pytest -m 'not soak' -n $(TEST_PROCESSES) --dist worksteal $(ARGS)
 
+# The environment of the extra lies outside the checkout, named after what it is made of, so that every checkout with
+# these locks shares it. The stamp comes last: one without it is half made and is made again. Compiled modules stay in it.
+CACHE_DIR = $(or $(LUCHENG_CACHE_DIR),$(HOME)/.cache/lucheng)
+YOLO_LOCKS = requirements/build.txt requirements/yolo.txt requirements/yolo-test.txt
+YOLO_HASH := $(shell { cat $(YOLO_LOCKS); $(PYTHON) -VV; } 2>/dev/null | sha256sum | cut -c 1-16)
+YOLO_DIR = $(CACHE_DIR)/yolo-$(YOLO_HASH)
+YOLO_PIP = '$(YOLO_DIR)/bin/python' -m pip --disable-pip-version-check --quiet install --require-hashes
+
+yolo-env:
+	@mkdir -p '$(CACHE_DIR)' && flock '$(YOLO_DIR).lock' $(MAKE) --no-print-directory .yolo-made
+
+.PHONY: .yolo-made
+.yolo-made: export PYTHONPYCACHEPREFIX :=
+.yolo-made:
+	@if [ -e '$(YOLO_DIR)/.complete' ]; then exit 0; fi; set -e; \
+	echo 'Making the environment of lucheng[yolo] in $(YOLO_DIR): minutes, 6 GB' >&2; \
+	rm -rf '$(YOLO_DIR)'; $(PYTHON) -m venv '$(YOLO_DIR)'; \
+	$(YOLO_PIP) -r requirements/build.txt; \
+	$(YOLO_PIP) --no-build-isolation --use-pep517 -r requirements/yolo.txt; \
+	$(YOLO_PIP) -r requirements/yolo-test.txt; \
+	touch '$(YOLO_DIR)/.complete'; \
+	for old in '$(CACHE_DIR)'/yolo-*/; do [ "$$old" = '$(YOLO_DIR)/' ] || echo "No longer needed by this checkout: $$old" >&2; done
+
+test-yolo: yolo-env
+	PYTHONPYCACHEPREFIX= PYTHONDONTWRITEBYTECODE=1 '$(YOLO_DIR)/bin/python' -m pytest tests/yolo -p no:cacheprovider $(ARGS)
+
 check: test-env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -101,6 +128,8 @@ lock: .venv/bin/python
 	$(UV_LOCK) --upgrade pyproject.toml -o requirements/run.txt
 	$(UV_LOCK) --upgrade pyproject.toml --extra test -c requirements/run.txt -o requirements/test.txt
 	$(UV_LOCK) --upgrade requirements/build.in -o requirements/build.txt
+	$(UV_LOCK) --upgrade pyproject.toml --extra yolo -c requirements/run.txt -c requirements/build.txt -o requirements/yolo.txt
+	$(UV_LOCK) --upgrade requirements/yolo-test.in -c requirements/test.txt -c requirements/yolo.txt -o requirements/yolo-test.txt
 	$(UV_LOCK) --upgrade requirements/lock.in -o requirements/lock.txt
 
 wheel: env
