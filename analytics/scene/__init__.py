@@ -1,0 +1,1 @@
+"""What thumbnails of many cameras show: motion, lighting, tampering; and how the cameras are."""
