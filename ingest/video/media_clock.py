@@ -127,6 +127,7 @@ class Timeline:
         self._last_out = 0
         self._last_monotonic_s = 0.0
         self._step = FIRST_STEP_TICKS
+        self._guessed = False
 
     def place(self, pts: int | None, dts: int | None, monotonic_s: float) -> tuple[int, int]:
         """PTS and DTS of the next picture, ticks: DTS greater than the one before, PTS not less than DTS.
@@ -143,8 +144,9 @@ class Timeline:
             expected = self._last_in + max(self._step, went)
             dts = expected if pts is None else min(pts, expected) if pts > self._last_in - BACK_TICKS else pts
         step = dts - self._last_in
-        if step < -BACK_TICKS or step > AHEAD_TICKS + went:
+        if self._guessed or step < -BACK_TICKS or step > AHEAD_TICKS + went:
             self._shift = self._last_out + max(self._step, min(went, AHEAD_TICKS)) - dts
+            self._guessed = False
         elif step > 0:
             self._step = min(step, AHEAD_TICKS)
         out_dts = max(dts + self._shift, self._last_out + 1)
@@ -156,6 +158,8 @@ class Timeline:
 
     def _first(self, pts: int | None, dts: int | None, monotonic_s: float) -> tuple[int, int]:
         start = dts if dts is not None else pts if pts is not None else 0
+        # FFmpeg gives no time for an RTSP stream's first picture; where that stands is known with the second.
+        self._guessed = dts is None and pts is None
         self._last_in = self._last_out = start
         self._last_monotonic_s = monotonic_s
         ahead = (pts - start) if pts is not None else 0

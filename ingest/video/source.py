@@ -37,6 +37,8 @@ CODECS = frozenset({"h264", "hevc"})
 #: FFmpeg looks at the first packet and no further: to guess the reordering of H.264 it waits for eight, 40 s at 0.2 fps.
 _PROBE_BYTES = 32
 _PAUSE_S = 0.2
+#: A stream that ends after so much of its time-out without a picture has timed out.
+_SILENT_SHARE = 0.9
 _MAX_FPS = 1_000.0
 _FALLBACK_FPS = Fraction(25)
 
@@ -98,6 +100,8 @@ class Source:
         self._sets: tuple[bytes, ...] = ()
         self._interrupted = threading.Event()
         self._corrupt_next = False
+        self._returned_ms = 0
+        self._returned_s = self._gap_s = 0.0
 
     # -- opening ------------------------------------------------------------------------------
 
@@ -112,6 +116,7 @@ class Source:
             raise lost_from(error) from None
 
     def _open(self) -> None:
+        self._returned_s = self._clock.monotonic_s()
         address = self._address
         if address.file is not None:
             self._container = av.open(address.url, "r", format=address.format, options=self._options())
@@ -197,15 +202,24 @@ class Source:
         try:
             if self._address.file is None:
                 yield from self._demuxed()
-                raise StreamLost(
-                    LossReason.STOPPED if self._interrupted.is_set() else LossReason.ENDED,
-                    "the camera ended the stream",
-                )
+                raise self._ended()
             yield from self._played()
         except Exception as error:
             if self._interrupted.is_set():
                 raise StreamLost(LossReason.STOPPED, "it was stopped") from None
             raise lost_from(error) from None
+
+    def _ended(self) -> StreamLost:
+        """Why reading came to its end: after a time-out FFmpeg says no more than that."""
+        if self._interrupted.is_set():
+            return StreamLost(LossReason.STOPPED, "it was stopped")
+        if self._claim is not None and self._claim.doubted:
+            return StreamLost(LossReason.UNREACHABLE, "another stream of this address was led elsewhere")
+        # The picture that FFmpeg still held comes out at the end, after the silence.
+        silent_s = max(self._gap_s, self._clock.monotonic_s() - self._returned_s)
+        if silent_s >= _SILENT_SHARE * self._read_timeout_s:
+            return StreamLost(LossReason.TIMED_OUT, "the camera said nothing in time")
+        return StreamLost(LossReason.ENDED, "the camera ended the stream")
 
     def _demuxed(self) -> Iterator[Packet]:
         assert self._container is not None
@@ -235,12 +249,22 @@ class Source:
         keyframe = raw.is_keyframe
         if keyframe:
             self._look_for_change(data)
-        received_ms = self._clock.now_ms()
+        received_ms = self._received_ms()
         pts, dts = self._timeline.place(pts, dts, self._clock.monotonic_s())
         corrupt, self._corrupt_next = raw.is_corrupt or self._corrupt_next, False
         assert self._info is not None
         time_ms = self.media_clock.time_ms(pts, received_ms) if self._pace else received_ms
         return Packet(data, pts, dts, time_ms, received_ms, keyframe, corrupt, self._info)
+
+    def _received_ms(self) -> int:
+        """When the picture that was returned just now came: of RTSP, FFmpeg returns one once it sees the next begin.
+
+        So it came when the one before was returned; with a picture each 5 s that is 5 s ago.
+        """
+        before_ms, self._returned_ms = self._returned_ms, self._clock.now_ms()
+        now_s = self._clock.monotonic_s()
+        self._gap_s, self._returned_s = now_s - self._returned_s, now_s
+        return before_ms if before_ms and self._address.file is None else self._returned_ms
 
     def _look_for_change(self, data: bytes) -> None:
         info = self._info

@@ -20,9 +20,9 @@ from tests.rtsp import RtspServer, encoded, pictures
 LOOPBACK = ("127.0.0.0/8",)
 #: Short limits, so that what takes seconds in a city takes tenths here.
 QUICK = ConnectionLimits(
-    open_timeout_s=0.5,
+    open_timeout_s=1.0,
     read_timeout_s=0.5,
-    stuck_after_s=0.6,
+    stuck_after_s=1.5,
     decode_timeout_s=0.3,
     back_off_min_s=0.05,
     back_off_max_s=0.2,

@@ -20,6 +20,8 @@ from model.video import TICKS_PER_S
 
 _PAYLOAD_BYTES = 1_200
 _START = b"\0\0\1"
+#: FFmpeg takes 0 for no time.
+_FIRST_STAMP = 123_456
 
 
 @dataclass(slots=True)
@@ -139,7 +141,11 @@ class FakeCamera:
         elif method == "SETUP":
             source = f";source={script.udp_source}" if script.udp_source else ""
             port = headers["transport"].split("client_port=")[-1] if udp else ""
-            way = f"RTP/AVP;unicast;client_port={port}{source};server_port=40000-40001" if udp else "RTP/AVP/TCP;unicast;interleaved=0-1"
+            way = (
+                f"RTP/AVP;unicast;client_port={port}{source};server_port=40000-40001"
+                if udp
+                else "RTP/AVP/TCP;unicast;interleaved=0-1"
+            )
             more += [f"Transport: {way}", "Session: 1234"]
         return ("\r\n".join([f"RTSP/1.0 {status} Word", *more]) + "\r\n\r\n" + body).encode()
 
@@ -176,7 +182,7 @@ class FakeCamera:
         stamps = self.script.stamps
         step = round(self.script.gap_s * TICKS_PER_S)
         if stamps is None:
-            return number * step
+            return _FIRST_STAMP + number * step
         return stamps[number] if number < len(stamps) else stamps[-1] + (number - len(stamps) + 1) * step
 
     def _after(self, connection: socket.socket) -> None:

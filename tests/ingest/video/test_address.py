@@ -22,7 +22,8 @@ def answering(*addresses: str) -> Any:
 
     def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
         return [
-            (socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in addresses
+            (socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port))
+            for ip in addresses
         ]
 
     return resolve

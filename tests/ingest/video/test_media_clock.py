@@ -15,7 +15,9 @@ START_MS = 1_760_000_000_000
 GAP_MS = 66
 
 
-def run(clock: MediaClock, count: int, *, gap_ms: float = GAP_MS, slope: float = 0.0, first: int = 0, seed: int = 3) -> list[int]:
+def run(
+    clock: MediaClock, count: int, *, gap_ms: float = GAP_MS, slope: float = 0.0, first: int = 0, seed: int = 3
+) -> list[int]:
     """Errors (ms) of pictures taken each `gap_ms`, under way 5 to 60 ms."""
     rng = random.Random(seed)
     print(f"seed {seed}")

@@ -27,6 +27,11 @@ def lost(url: str, timeout_s: float = 1.0) -> StreamLost:
     return caught.value
 
 
+def first_packet(source: Source) -> None:
+    source.open()
+    next(iter(source.packets()))
+
+
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
@@ -78,7 +83,9 @@ def test_a_wrong_password_is_tried_once() -> None:
 
 
 @pytest.mark.parametrize("digest", [True, False])
-def test_a_real_server_lets_in_who_knows(tmp_path: object, digest: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_real_server_lets_in_who_knows(
+    tmp_path: object, digest: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("locked")
     server = RtspServer(folder, users={"op": "p@ss:1/2"}, digest=digest).add("/a", pictures(folder / "a")).start()
     try:
@@ -103,8 +110,7 @@ class TestRedirects:
             with FakeCamera(script) as camera:
                 source = Source(pinned(camera.url(login="op:secret")), clock=SystemClock(), read_timeout_s=0.5)
                 with pytest.raises(StreamLost) as caught:
-                    source.open()
-                    next(iter(source.packets()))
+                    first_packet(source)
             if method in ("OPTIONS", "DESCRIBE"):
                 assert caught.value.reason is LossReason.REFUSED
             assert target.connections == 0
@@ -137,7 +143,9 @@ class TestRedirects:
     def test_udp_from_another_source_is_found_out(self, coded: list[bytes]) -> None:
         script = Script(coded, udp_source="127.0.0.9")
         with FakeCamera(script) as camera:
-            source = Source(pinned(camera.url()), clock=SystemClock(), transport="udp", open_timeout_s=0.5, read_timeout_s=0.5)
+            source = Source(
+                pinned(camera.url()), clock=SystemClock(), transport="udp", open_timeout_s=0.5, read_timeout_s=0.5
+            )
             with pytest.raises(StreamLost) as caught:
                 source.open()
         assert caught.value.reason is LossReason.REFUSED
