@@ -24,10 +24,10 @@ from console.given_texts import one_of
 from console.kept_rows import check_limit
 from console.roles import role_of
 from devices.camera_addresses import checked_address, shown_address
-from devices.camera_checks import TRANSPORTS, CameraLimits, read_settings, settings_to_json, unmasked_fraction
+from devices.camera_checks import CameraLimits, read_settings, settings_to_json, unmasked_fraction
 from devices.details import DeviceDetails, check_site_id, details_of
 from devices.sites import Sites
-from model.camera import CameraSettings, CameraState
+from model.camera import TRANSPORTS, CameraSettings, CameraState
 from model.device import Kind, check_device_id
 from model.errors import Conflict, NotFound, Refused, TryAgain, UsageError
 from model.grant import Grant, Purpose

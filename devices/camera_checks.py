@@ -19,6 +19,8 @@ import msgspec
 from devices.details import checked_text
 from model.camera import (
     HEALTH_ALARMS,
+    RECORD_MODES,
+    TRANSPORTS,
     CameraSettings,
     DecodePolicy,
     Line,
@@ -29,8 +31,6 @@ from model.camera import (
 )
 from model.errors import UsageError
 
-TRANSPORTS = ("tcp", "udp")
-RECORD_MODES = ("off", "events", "continuous")
 DIRECTIONS = ("both", "left", "right")
 #: What may stand in `health_alarms`.
 ALARM_CAUSES = ("offline", *(flag.name.lower() for flag in HEALTH_ALARMS if flag.name))

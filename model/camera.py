@@ -25,6 +25,11 @@ class DecodePolicy(StrEnum):
     ON_DEMAND = "on_demand"
 
 
+#: What `CameraSettings.transport` and `CameraSettings.record` may be.
+TRANSPORTS = ("tcp", "udp")
+RECORD_MODES = ("off", "events", "continuous")
+
+
 class CameraState(StrEnum):
     """How a camera is; every change is a signal and a sample of a time series."""
 

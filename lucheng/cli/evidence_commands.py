@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,9 +10,9 @@ from lucheng.cli import output
 from lucheng.cli.choose import reading
 from lucheng.cli.frame import command, group, place
 from lucheng.cli.read_commands import Json, Limit, Purpose, Times
+from lucheng.cli.saving import save
 from lucheng.cli.texts import text
 from model.device import check_device_id
-from model.errors import BadInput
 
 evidence = group("evidence")
 
@@ -67,25 +64,5 @@ def evidence_save(
 ) -> None:
     with reading(place(context)) as client:
         data = client.blob("evidence_read", evidence=evidence_id, purpose=purpose)
-    if file == "-":
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    _write(Path(file), data)
-    typer.echo(text("evidence.saved", evidence=evidence_id, file=file, size=len(data)))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a new file that only its owner can read; one that is there is never written over."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise BadInput(
-            f"{path} cannot be made: {error.strerror}.", mend="Name a file that is not there yet."
-        ) from error
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise BadInput(f"{path} cannot be written: {error.strerror}.", mend="Check the disk's free space.") from error
+    if save(file, data):
+        typer.echo(text("evidence.saved", evidence=evidence_id, file=file, size=len(data)))

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 import lucheng.cli.alarm_commands as alarms
+import lucheng.cli.camera_analyze as analyzing
+import lucheng.cli.camera_commands as cameras
 import lucheng.cli.command_commands as commands
 import lucheng.cli.decode_command as decoding
 import lucheng.cli.device_commands as devices
@@ -73,6 +75,7 @@ for name, sub, panel in (
     ("signal", read.signal, "panel.read"),
     ("device", devices.device, "panel.devices"),
     ("site", devices.site, "panel.devices"),
+    ("camera", cameras.camera_app, "panel.devices"),
     ("terminal", terminals.terminal, "panel.devices"),
     ("jurisdiction", devices.jurisdiction, "panel.devices"),
     ("fence", fences.fence, "panel.fences"),
@@ -84,4 +87,6 @@ for name, sub, panel in (
 ):
     app.add_typer(sub, name=name, rich_help_panel=text(panel))
 
+cameras.camera_app.command("analyze", help=text("camera.analyze"))(command(analyzing.camera_analyze))
+cameras.camera_app.command("bench", help=text("camera.bench"))(command(analyzing.camera_bench))
 terminals.terminal.command("simulate", help=text("simulate"), epilog=simulating.epilog())(command(simulating.simulate))

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 
 from lucheng.cli.alarm_texts import ALARM_TEXTS
+from lucheng.cli.camera_texts import CAMERA_TEXTS
 from lucheng.cli.command_texts import COMMAND_TEXTS
 from lucheng.cli.fence_texts import FENCE_TEXTS
 from lucheng.cli.simulate_texts import SIMULATE_TEXTS
@@ -262,6 +263,7 @@ TEXTS: dict[str, Word] = {
         "已发布 {devices} 台设备的 {points} 个点，用时 {seconds} 秒。",
     ),
     **ALARM_TEXTS,
+    **CAMERA_TEXTS,
     **COMMAND_TEXTS,
     **FENCE_TEXTS,
     **SIMULATE_TEXTS,

@@ -19,8 +19,6 @@ from devices.camera_checks import (
     ALARM_CAUSES,
     DEFAULT_CAMERA_LIMITS,
     DIRECTIONS,
-    RECORD_MODES,
-    TRANSPORTS,
     from_stored,
     read_settings,
     settings_to_json,
@@ -32,7 +30,7 @@ from devices.registry import Registry
 from devices.schema import MIGRATIONS
 from devices.secrets import SealedSecrets
 from devices.sites import Sites
-from model.camera import CameraSettings, DecodePolicy, Line, ObjectKind, Zone, ZoneRule
+from model.camera import RECORD_MODES, TRANSPORTS, CameraSettings, DecodePolicy, Line, ObjectKind, Zone, ZoneRule
 from model.clock import FakeClock
 from model.device import Site
 from model.errors import Conflict, Corrupt, LuchengError, NotFound, Refused, StoreError, UsageError
