@@ -12,10 +12,10 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import tzinfo
 from importlib.resources import files
 from typing import Any, TypeVar
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import structlog
 from starlette.applications import Starlette
@@ -78,7 +78,7 @@ class LivePages:
     desk: LiveDesk
     clock: Clock
     caller: Caller
-    zone: tzinfo
+    zone: ZoneInfo
     view_copy: ViewCopy | None = None
     limits: StreamLimits = field(default_factory=StreamLimits)
     ask_timeout_s: float = DEFAULT_ASK_TIMEOUT_S
@@ -172,7 +172,7 @@ class _Site:
             shown = None
         return JSONResponse(
             {
-                "state": row.state.value,
+                "state": row.state.value if row.state is not None else "unknown",
                 "words": pages.state_words(row, self._look(request)),
                 "may": await self._watching(device, purpose).may(),
                 "now_ms": self._of.clock.now_ms(),

@@ -94,8 +94,8 @@ class OperationsDesk:
 
 
 def _camera_row(row: dict[str, Any]) -> CameraRow:
-    """A row of `camera_list`; a camera of which no worker has said anything yet is not to be had."""
-    state = CameraState(row["state"]) if row["state"] else CameraState.OFFLINE
+    """A row of `camera_list`."""
+    state = CameraState(row["state"]) if row["state"] else None
     detail = row["detail"] or ", ".join(row["health"])
     return CameraRow(row["slot"], row["camera"], row["name"], state, _ms(row["since"]), detail)
 

@@ -132,9 +132,13 @@ class Guard:
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
         if changes and not origins and not headers.get("authorization", "").lower().startswith(_BEARER):
             return True
-        if any(origin.lower() not in self._origins for origin in origins):
+        site = headers.get("sec-fetch-site", "none")
+        # A form of ours says `null`, because our pages send no referrer; the browser's own word of where it came from tells
+        # it from a page in a sandbox. Source: Fetch, "append a request Origin header"; Fetch Metadata.
+        own_form = origins == ["null"] and scope["type"] == "http" and site == "same-origin"
+        if not own_form and any(origin.lower() not in self._origins for origin in origins):
             return True
-        elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        elsewhere = site not in ("none", "same-origin")
         opened = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
         return elsewhere and not opened
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import tzinfo
 from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
 
 from console.live.seams import AlarmRow, CameraRow, PieceRow
 from console.live.texts import PURPOSE_WORDS, Html, html, joined, say, size_words, text, time_words
@@ -43,7 +43,7 @@ class Look:
     """How a page is to be made: its language, local time, and the address that it stands at (for the language's link)."""
 
     language: str
-    zone: tzinfo
+    zone: ZoneInfo
     path: str = "/"
     query: tuple[tuple[str, str], ...] = ()
 
@@ -84,12 +84,17 @@ def _camera_name(row: CameraRow) -> str:
 
 
 def _state(row: CameraRow, look: Look) -> Html:
-    return html('<span class="state {state}">{words}</span>', state=row.state.value, words=state_words(row, look))
+    return html('<span class="state {state}">{words}</span>', state=_state_class(row), words=state_words(row, look))
+
+
+def _state_class(row: CameraRow) -> str:
+    return row.state.value if row.state is not None else "unknown"
 
 
 def state_words(row: CameraRow, look: Look) -> str:
     """The state of a camera in words, and what is wrong with its picture."""
-    return say(STATE_WORDS[row.state], look.language) + (f" · {row.detail}" if row.detail else "")
+    state = say(STATE_WORDS[row.state], look.language) if row.state is not None else look.text("unknown")
+    return state + (f" · {row.detail}" if row.detail else "")
 
 
 def _kind(row: AlarmRow, look: Look) -> str:
@@ -209,7 +214,7 @@ def camera_page(look: Look, row: CameraRow, purpose: Purpose) -> str:
     )
     body = html(
         '<h1>{name} <span id="state" class="state {state}">{words}</span></h1>'
-        '<figure id="stage" data-path="{path}" data-query="{query}"{texts}>'
+        '<figure id="stage" data-path="{path}" data-query="{query}" data-zone="{zone}"{texts}>'
         '<video id="video" muted playsinline aria-label="{label}"></video><img id="still" alt="{label}" hidden>'
         '<noscript><img src="{path}/mjpeg?{query}" alt="{label}"></noscript>'
         '<p id="cover" role="status" aria-live="polite">{connecting}</p></figure>'
@@ -219,10 +224,11 @@ def camera_page(look: Look, row: CameraRow, purpose: Purpose) -> str:
         '<button id="again" type="button">{again}</button><button id="full" type="button">{full}</button></div>'
         '<p class="quiet">{purpose_head}: {purpose} {ref} {note}</p><p><a href="/">{back}</a></p>',
         name=_camera_name(row),
-        state=row.state.value,
+        state=_state_class(row),
         words=state_words(row, look),
         path=path,
         query=query,
+        zone=look.zone.key,
         texts=texts,
         label=look.text("picture_of", name=_camera_name(row)),
         connecting=look.text("connecting"),

@@ -22,14 +22,14 @@ class CameraRow:
 
     Attributes:
         slot: its slot. device: its id; name: what people call it, "" unknown.
-        state: how it is. since_ms: since when, UTC ms, 0 unknown.
+        state: how it is, None not known yet. since_ms: since when, UTC ms, 0 unknown.
         detail: what is wrong with its picture, in plain words, "" nothing.
     """
 
     slot: int
     device: str
     name: str
-    state: CameraState
+    state: CameraState | None
     since_ms: int = 0
     detail: str = ""
 

@@ -39,6 +39,7 @@ TEXTS: dict[str, Word] = {
     "camera": Word("Camera", "摄像头"),
     "name": Word("Name", "名称"),
     "state": Word("State", "状态"),
+    "unknown": Word("not known yet", "状态未知"),
     "kind": Word("Kind", "类型"),
     "device": Word("Device", "设备"),
     "time": Word("Time", "时间"),

@@ -57,8 +57,9 @@
   let notedAt = 0;
 
   const nowMs = () => Date.now() + offsetMs;
-  const clockWords = (ms) =>
-    new Date(ms).toLocaleString(document.documentElement.lang, { hour12: false, dateStyle: "short", timeStyle: "medium" });
+  // The city's time, as on the other pages; Swedish writes it as ISO 8601 does.
+  const city = new Intl.DateTimeFormat("sv-SE", { timeZone: words.zone, dateStyle: "short", timeStyle: "medium" });
+  const clockWords = (ms) => city.format(new Date(ms));
 
   function mark(id, shown, text) {
     const place = by(id);
@@ -145,11 +146,14 @@
       this.push();
     }
 
-    // When the picture that is on the screen was taken, by the server's clock; 0 unknown.
+    // When the picture that is on the screen was taken, by the server's clock; 0 unknown. Never younger than it is: within
+    // a piece time goes on only as far as the next piece says.
     pictureMs() {
-      let found = null;
-      for (const one of this.marks) if (one[0] <= video.currentTime + 0.05) found = one;
-      return found && video.readyState >= 2 ? found[1] + (video.currentTime - found[0]) * 1000 : 0;
+      const at = video.currentTime + 0.05;
+      const after = this.marks.findIndex((one) => one[0] > at);
+      const found = this.marks[(after < 0 ? this.marks.length : after) - 1];
+      if (!found || video.readyState < 2) return 0;
+      return after < 0 ? found[1] : Math.min(found[1] + (video.currentTime - found[0]) * 1000, this.marks[after][1]);
     }
 
     drop() {

@@ -149,7 +149,7 @@ def make_view(house: House) -> Iterator[MakeView]:
 
 @pytest.fixture(scope="session")
 def film() -> Film:
-    """Six seconds of H.264."""
+    """Three seconds of H.264."""
     return make_film()
 
 

@@ -18,13 +18,14 @@ import numpy.typing as npt
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
+from ingest.video.fragments import Fragmenter
 from model.errors import NotFound
-from model.video import Fragment
+from model.video import TICKS_PER_MS, TICKS_PER_S, Fragment, Packet, StreamInfo
 
 WIDTH_PX, HEIGHT_PX = 320, 180
 FPS = 10
 GOP = 10
-FRAMES = 60
+FRAMES = 30
 
 
 @dataclass(frozen=True)
@@ -154,3 +155,27 @@ class FilmFeeds:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def fragmented(film: Film) -> Film:
+    """The same film, cut as the video workers do it."""
+    pieces: list[tuple[bytes, bool]] = []
+    init, name = b"", ""
+    with av.open(io.BytesIO(film.whole), "r") as file:
+        stream = file.streams.video[0]
+        info = StreamInfo("h264", WIDTH_PX, HEIGHT_PX, stream.codec_context.extradata or b"", FPS, 1)
+        fragmenter = Fragmenter("camera/film", info)
+        for packet in file.demux(stream):
+            if packet.pts is None or packet.dts is None or packet.time_base is None:
+                continue
+            ticks = int(packet.pts * packet.time_base * TICKS_PER_S)
+            now_ms = 1_000_000 + ticks // TICKS_PER_MS
+            made = fragmenter.push(
+                Packet(bytes(packet), ticks, ticks, now_ms, now_ms, packet.is_keyframe, corrupt=False, info=info)
+            )
+            for one in made:
+                if one.kind == "init":
+                    init, name = one.data, one.codec
+                else:
+                    pieces.append((one.data, one.keyframe))
+    return Film(init, tuple(pieces), name, film.whole)

@@ -138,6 +138,13 @@ def test_another_sites_page_gets_no_stream_and_changes_nothing(view: View, origi
         view.socket(**headers)
     assert refused.value.response.status_code == 403
     assert view.ask(f"/camera/{CAMERA}/look", "POST", "code=patrol", token=False, **headers).status == 403
+    if headers.get("origin") == "null":  # our own form, as the browser itself says, and a page in a sandbox
+        form = f"/camera/{CAMERA}/look"
+        own, other = ({**headers, "sec_fetch_site": site} for site in ("same-origin", "cross-site"))
+        assert view.ask(form, "POST", "code=patrol", token=False, **own).status == 303
+        assert view.ask(form, "POST", "code=patrol", token=False, **other).status == 403
+        with pytest.raises(InvalidStatus):
+            view.socket(**own)
     mine = {"cookie": headers["cookie"], "origin": view.origin}
     answer = view.ask(f"/camera/{CAMERA}/look", "POST", "code=patrol&ref=a:b&note=n", token=False, **mine)
     assert answer.headers["location"] == f"/camera/{CAMERA}?purpose=patrol%3Aa+b%3An"
