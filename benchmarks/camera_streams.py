@@ -1,9 +1,12 @@
 """Streams as cameras send them, made of real clips: 1080p15 H.264, GOP 2 s, no B-frames, at a capped or a constant bitrate.
 
-Each clip is scaled to 1080p and re-encoded once for each rate and phase (where in the clip the first keyframe falls) into
-the cache: `LUCHENG_CACHE_DIR` or `~/.cache/lucheng`, folder `bench-video`. Every group of pictures begins with an IDR
-picture and needs no other, so a long stream is spliced of groups: still ones at random, and now and then a whole run with
-motion as the clip has it. The frames of the clips are taken as they come, whatever their rate was.
+Each clip is scaled to 1080p and re-encoded once for each rate and phase (where in the clip it begins) into the cache:
+`LUCHENG_CACHE_DIR` or `~/.cache/lucheng`, folder `bench-video`. Where nothing moves for a second the clip stands still: its
+quiet frames, with their noise, are played forwards and backwards for 10 s before it goes on, and the encoder sees one
+video without a cut. Every group of pictures begins with an IDR picture, so a long stream is made of the groups: the clip
+in order, each stand-still as long as chance says, drawn from its own groups. The frames of the clips are taken as they
+come, whatever their rate was. Where the clip begins again there is a cut: a camera has none, so what the scene core says
+of it is left out.
 
 What is still and what moves is told apart here by the difference of luma thumbnails 0.2 s apart, only to choose groups;
 what the benchmark judges by is the scene core on every picture.
@@ -11,9 +14,10 @@ what the benchmark judges by is the scene core on every picture.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -38,9 +42,11 @@ RATES = {
 }
 _CBR_BITS_S = 3_000_000
 _TICK = Fraction(1, FPS)
-MAX_CLIP_FRAMES = 450
-#: Where the first keyframe falls in the clip, frames: some to learn on, others to be measured on.
-LEARN_PHASES, MEASURE_PHASES = (0, 8, 16), (4, 12, 20)
+MAX_CLIP_FRAMES = 1_400
+#: Where the clip begins, frames: one stream to learn on, another to be measured on.
+LEARN_PHASE, MEASURE_PHASE = 0, 7
+#: A quiet stretch of the clip, and how long it is made, frames.
+_STRETCH, _STAND = 15, 150
 #: A picture moves when so many pixels of the thumbnail differ by more than so much from 0.2 s before.
 _DIFFER, _MOVED_PX, _BACK = 20, 12, 3
 
@@ -60,15 +66,17 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One group of pictures: the packets' bytes, the first one a keyframe, and the share of pictures with motion."""
+    """One group of pictures.
+
+    Attributes:
+        packets: bytes, a keyframe first.
+        stand: number of the stand-still that it is part of; -1: of none.
+        cut: the clip begins (again) with it.
+    """
 
     packets: tuple[bytes, ...]
-    moved_share: float
-
-    @property
-    def still(self) -> bool:
-        """Nothing at all moves in it."""
-        return self.moved_share == 0.0
+    stand: int
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,48 +94,76 @@ class Encoded:
         return size_bytes * 8 * FPS / sum(len(group.packets) for group in self.groups)
 
 
-def encoded(clip: str, rate: str, phase: int = 0, *, max_frames: int = MAX_CLIP_FRAMES) -> Encoded:
+def encoded(clip: str, rate: str, phase: int = LEARN_PHASE, *, max_frames: int = MAX_CLIP_FRAMES) -> Encoded:
     """A clip re-encoded, from the cache or into it."""
-    file = cache_folder() / f"{clip}-{rate}-{phase}-{max_frames}.mp4"
-    moved_file = file.with_suffix(".npy")
-    if not (file.exists() and moved_file.exists()):
+    file = cache_folder() / f"{clip}-{rate}-{phase}-{max_frames}-{_STAND}.mp4"
+    stands_file = file.with_suffix(".npy")
+    if not (file.exists() and stands_file.exists()):
+        print(f"  re-encoding {clip} at 1080p, {rate}, once", flush=True)
         unfinished = file.with_suffix(f".{os.getpid()}.mp4")
-        moved = _encode(data_folder() / CLIPS[clip], unfinished, RATES[rate], phase, max_frames)
-        np.save(moved_file, moved)
+        frames, stand = _script(data_folder() / CLIPS[clip], phase, max_frames)
+        _encode(frames, unfinished, RATES[rate])
+        np.save(stands_file, stand)
         unfinished.replace(file)
-    return _read(file, np.load(moved_file))
+    return _read(file, np.load(stands_file))
 
 
-def _encode(source: Path, target: Path, rate: dict[str, str], phase: int, max_frames: int) -> npt.NDArray[np.bool_]:
-    """Scale and re-encode; which pictures move."""
+def _script(source: Path, phase: int, max_frames: int) -> tuple[list[av.VideoFrame], npt.NDArray[np.int32]]:
+    """Frames in the order in which they are sent, and the number of the stand-still that each is part of, or -1."""
+    with av.open(str(source)) as clip:
+        frames = list(itertools.islice(clip.decode(video=0), phase, phase + max_frames))
+    moved = _moved(frames)
+    order: list[int] = []
+    stands: list[int] = []
+    at = number = 0
+    while at < len(frames):
+        end = at
+        while end < len(frames) and moved[end] == moved[at]:
+            end += 1
+        stretch = list(range(at, end))
+        if moved[at] or len(stretch) < _STRETCH:
+            order += stretch
+            stands += [-1] * len(stretch)
+        else:
+            there_and_back = [*stretch, *stretch[-2:0:-1]]
+            played = there_and_back * (1 + _STAND // len(there_and_back)) + stretch
+            order += played
+            stands += [number] * len(played)
+            number += 1
+        at = end
+    return [frames[at] for at in order], np.array(stands, np.int32)
+
+
+def _moved(frames: Sequence[av.VideoFrame]) -> npt.NDArray[np.bool_]:
+    """Which pictures move."""
+    size = (THUMB_WIDTH_PX, THUMB_HEIGHT_PX)
+    thumbs = [cv2.resize(one.to_ndarray(format="gray"), size, interpolation=cv2.INTER_AREA) for one in frames]
+    moved = np.zeros(len(thumbs), np.bool_)
+    for at in range(_BACK, len(thumbs)):
+        differ = (cv2.absdiff(thumbs[at], thumbs[at - _BACK]) > _DIFFER).astype(np.uint8)
+        # From the frame that it is compared with on, or the difference would begin late.
+        moved[at - _BACK : at + 1] |= cv2.erode(differ, np.ones((2, 2), np.uint8)).sum() >= _MOVED_PX
+    return moved
+
+
+def _encode(frames: Sequence[av.VideoFrame], target: Path, rate: dict[str, str]) -> None:
+    """Scale and re-encode."""
     reformatter = VideoReformatter()
-    thumbs = []
-    with av.open(str(source)) as clip, av.open(str(target), "w") as out:
+    with av.open(str(target), "w") as out:
         stream = out.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
         stream.time_base = _TICK
         stream.bit_rate = _CBR_BITS_S if "minrate" in rate else 0
         exact = f"keyint={GOP}:min-keyint={GOP}:scenecut=0:bframes=0:sliced-threads=0"
-        stream.options = {"preset": "veryfast", "tune": "zerolatency", "x264-params": exact, "threads": "1", **rate}
-        for at, frame in enumerate(clip.decode(video=0)):
-            if at < phase:
-                continue
-            if at >= phase + max_frames:
-                break
-            gray = frame.to_ndarray(format="gray")
-            thumbs.append(cv2.resize(gray, (THUMB_WIDTH_PX, THUMB_HEIGHT_PX), interpolation=cv2.INTER_AREA))
+        stream.options = {"preset": "superfast", "tune": "zerolatency", "x264-params": exact, "threads": "1", **rate}
+        for at, frame in enumerate(frames):
             scaled = reformatter.reformat(frame, WIDTH_PX, HEIGHT_PX, "yuv420p")
-            scaled.pts, scaled.time_base, scaled.pict_type = at - phase, _TICK, 0
+            scaled.pts, scaled.time_base, scaled.pict_type = at, _TICK, 0
             out.mux(stream.encode(scaled))
         out.mux(stream.encode(None))
-    moved = np.zeros(len(thumbs), np.bool_)
-    for at in range(_BACK, len(thumbs)):
-        differ = (cv2.absdiff(thumbs[at], thumbs[at - _BACK]) > _DIFFER).astype(np.uint8)
-        moved[at] = cv2.erode(differ, np.ones((2, 2), np.uint8)).sum() >= _MOVED_PX
-    return moved
 
 
-def _read(file: Path, moved: npt.NDArray[np.bool_]) -> Encoded:
+def _read(file: Path, stands: npt.NDArray[np.int32]) -> Encoded:
     """The groups of a file, the last one only if it is whole."""
     groups: list[list[bytes]] = []
     with av.open(str(file)) as container:
@@ -139,39 +175,30 @@ def _read(file: Path, moved: npt.NDArray[np.bool_]) -> Encoded:
             if packet.is_keyframe:
                 groups.append([])
             groups[-1].append(bytes(packet))
-    whole = [
-        Group(tuple(packets), float(moved[at * GOP : (at + 1) * GOP].mean()))
-        for at, packets in enumerate(groups)
-        if len(packets) == GOP
-    ]
+    whole = []
+    for at, packets in enumerate(groups):
+        stand = stands[at * GOP : (at + 1) * GOP]
+        if len(packets) == GOP:
+            whole.append(Group(tuple(packets), int(stand[0]) if (stand == stand[0]).all() else -1, cut=at == 0))
     return Encoded(file, extradata, tuple(whole))
 
 
 def splice(source: Encoded, seconds: float, *, moving_share: float, seed: int) -> list[Group]:
-    """A long stream in which `moving_share` of the groups have motion: runs as they are in the clip, between still ones."""
-    still = [group for group in source.groups if group.still]
-    runs = list(_runs(source.groups))
-    if not still or not runs:
-        raise SystemExit(f"{source.file.name} has no still or no moving groups")
+    """A long stream: the clip over and over, standing still between what moves until that is `moving_share` of the time."""
     chance = random.Random(seed)
-    mean_run = sum(map(len, runs)) / len(runs)
-    mean_still = mean_run * (1.0 - moving_share) / moving_share
+    parts = [list(part) for _, part in itertools.groupby(source.groups, key=lambda group: group.stand)]
+    moving = sum(len(part) for part in parts if part[0].stand < 0)
+    standing = sum(part[0].stand >= 0 for part in parts)
+    if not moving or not standing:
+        raise SystemExit(f"{source.file.name} has nothing that moves, or nothing that stands still")
+    mean = moving * (1.0 - moving_share) / moving_share / standing
     made: list[Group] = []
-    while len(made) * GOP / FPS < seconds:
-        # At least three still ones, so that one event ends before the next begins.
-        quiet = 3 + int(chance.expovariate(1.0 / max(mean_still - 3, 1.0)))
-        made += chance.choices(still, k=quiet)
-        made += chance.choice(runs)
+    while len(made) * GOP < seconds * FPS:
+        for part in parts:
+            if part[0].stand < 0:
+                made += part
+                continue
+            # Its ends as they are, so that there is no cut; at least four groups, so that one event ends before the next.
+            drawn = chance.choices(part, k=4 + int(chance.expovariate(1.0 / max(mean - 4.0, 1.0))))
+            made += [part[0], *(Group(one.packets, one.stand) for one in drawn), part[-1]]
     return made[: int(seconds * FPS / GOP)]
-
-
-def _runs(groups: Sequence[Group]) -> Iterator[list[Group]]:
-    run: list[Group] = []
-    for group in groups:
-        if not group.still:
-            run.append(group)
-        elif run:
-            yield run
-            run = []
-    if run:
-        yield run

@@ -19,3 +19,18 @@ Analysis tells what decoded pictures showed: `planner.saw(time_ms, moved=…, st
 any thread. Whoever knows the load of the process sets `planner.load`; whoever wants pictures now (an alarm, a viewer)
 calls `planner.demand(until_ms)`. Both from any thread. `planner.status` is what people are shown.
 """
+
+from analytics.gate.limits import GateLimits, PlanLimits
+from analytics.gate.packet_gate import GateStatus, PacketGate
+from analytics.gate.planner import Decode, DecodePlanner, PlanStatus, follows_objects
+
+__all__ = [
+    "Decode",
+    "DecodePlanner",
+    "GateLimits",
+    "GateStatus",
+    "PacketGate",
+    "PlanLimits",
+    "PlanStatus",
+    "follows_objects",
+]

@@ -96,6 +96,8 @@ class DecodePlanner:
         self.gate = gate or PacketGate()
         #: Of the process, 0..1 and beyond.
         self.load = 0.0
+        #: Whether packet sizes say that the scene stirs, as of the last packet.
+        self.stirs = False
         self._limits = limits or PlanLimits()
         self._policy = settings.policy
         self._masked = bool(settings.masks)
@@ -177,6 +179,7 @@ class DecodePlanner:
         elif self._run:
             self._run += 1
         stirs = self._policy is DecodePolicy.AUTO and self.gate.packet(size_bytes, keyframe=keyframe, time_ms=time_ms)
+        self.stirs = stirs
         if keyframe or not 0 <= time_ms - self._planned_ms < self._limits.plan_ms:
             self._planned_ms = time_ms
             self._plan(time_ms)
