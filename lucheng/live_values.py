@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lucheng.commanding import COUNTS
+from lucheng.video.video_values import VIDEO_VALUES
 from model.codes import Word
 
 
@@ -93,6 +94,7 @@ LIVE_VALUES: tuple[LiveValue, ...] = (
     LiveValue("osmand_port", "1", Word("where OsmAnd is served", "OsmAnd 服务端口")),
     LiveValue("osmand_answers", "1", Word("requests of OsmAnd clients answered", "已应答的 OsmAnd 请求数")),
     LiveValue("evidence_bytes", "bytes", Word("of all evidence kept", "已保存证据的总字节数")),
+    *(LiveValue(*one) for one in VIDEO_VALUES),
 )
 #: Counters of the gateway that are shown, by their names there; `bad` is the sum over all reasons.
 GATEWAY_COUNTERS = tuple(name for name in _GATEWAY if name != "bad")

@@ -44,6 +44,7 @@ from lucheng.runner import Runner
 from lucheng.steps import Steps
 from lucheng.terminal_link import TerminalLink
 from lucheng.turns import Turns
+from lucheng.video.camera_link import CameraLink
 from model.clock import Clock, SystemClock
 from model.errors import LuchengError
 from store.log.committer import Committer
@@ -94,12 +95,15 @@ class Service:
         _ = self.rooms.nearby  # made now, so that no alarm waits for it
         self._open_logs()
         self._open_pipeline()
+        self.cameras = CameraLink(self.rooms, self.alarms, on_fatal=self.fail)
         self.link = BrokerLink(self.rooms, settings)
         self._stack.callback(self.link.close)
         self.link.open()
         self._open_commands()
         self._open_sources()
         self._open_api()
+        self.cameras.start()
+        self.cameras.open_live(self.operations)
         follower = threading.Thread(target=self._follow_registry, name="registry", daemon=True)
         follower.start()
         self._stack.callback(follower.join, 5)
@@ -207,6 +211,7 @@ class Service:
             on_fact=self.pulse.fact,
             on_fence_change=self.pulse.fences,
             sessions=self.terminals.sessions,
+            camera_control=self.cameras,
         )
         self.duty = DeskDuty(
             rooms.desk,
@@ -266,6 +271,7 @@ class Service:
     def _registry_changed(self) -> None:
         self.rooms.registry.refresh(self.directory)
         self.link.registry_changed()
+        self.cameras.changed()
 
     def _register(self, devices: Sequence[str]) -> npt.NDArray[np.int32]:
         """Take in the devices of a file, or those that the rule `devices.unknown = "register"` lets in; their slots.
@@ -284,6 +290,7 @@ class Service:
                     self.link.registry_changed()
                 self.clocks.look()
                 self.terminals.check()
+                self.cameras.changed()
             except LuchengError as error:
                 _log.error("registry not read", error=str(error))
 
@@ -315,7 +322,7 @@ class Service:
             "broker_embedded": int(self.link.embedded is not None),
             "broker_port": self.link.points.port if self.link.points else 0,
         }
-        return values | self.sources.live_values() | self.terminals.live_values()
+        return values | self.sources.live_values() | self.terminals.live_values() | self.cameras.live_values()
 
     # -- end ----------------------------------------------------------------------------------
 
@@ -335,6 +342,7 @@ class Service:
         for thread in letting_go:
             thread.join(2 * DRAIN_S)
         self.terminals.stop(drain_s=DRAIN_S)
+        self.cameras.stop()
         self.pulse.stop()
         self.points.close(timeout_s=DRAIN_S)
         self.alarms.close(timeout_s=DRAIN_S)

@@ -17,12 +17,15 @@ from pathlib import Path
 import cv2
 
 from lucheng.logs import configure
+from lucheng.open_files import raise_limit
 from lucheng.video.crumbs import Crumbs
 from lucheng.video.messages import Begin, ToWorker, Wire
 from lucheng.video.worker_host import WorkerHost
 from model.clock import SystemClock
 
 NICE = 5
+#: Open files: two for each of a camera's streams and those that are being opened, its recording; and the process' own.
+FILES_PER_CAMERA, OTHER_FILES = 8, 256
 #: Of 1000: memory is taken back from here first.
 OUT_OF_MEMORY_SCORE = 500
 
@@ -41,6 +44,7 @@ def main() -> int:
         os.nice(NICE)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OUT_OF_MEMORY_SCORE), encoding="ascii")
+    raise_limit(FILES_PER_CAMERA * given.rows + OTHER_FILES)
     cv2.setNumThreads(1)  # cameras are what is done side by side
     wire: Wire[ToWorker] = Wire(socket.socket(fileno=given.fd), ToWorker)
     begin = wire.receive()

@@ -21,7 +21,7 @@ from ingest.video.address import PinnedAddress
 from ingest.video.decoding import PictureDecoder
 from ingest.video.source import Source
 from lucheng.video.messages import Noticed
-from lucheng.video.objects import MAX_BOXES, MIN_MOVING_PX, ROOM_PX
+from lucheng.video.objects import MAX_BOXES, MIN_MOVING_PX, ROOM_PX, crop_of
 from lucheng.video.rates import StreamRates
 from lucheng.video.rule_watch import RuleWatch
 from lucheng.video.slab import Looked
@@ -201,9 +201,8 @@ class Analyzer:
         boxes = motion_boxes(seen.mask, min_px=MIN_MOVING_PX, max_boxes=MAX_BOXES, grow_px=ROOM_PX)
         if not len(boxes):
             return []
-        across, down = picture.width_px / THUMB_WIDTH_PX, picture.height_px / THUMB_HEIGHT_PX
-        left, top = int(boxes[:, 0].min() * across) & ~1, int(boxes[:, 1].min() * down) & ~1
-        crop = picture.bgr((left, top, int(boxes[:, 2].max() * across), int(boxes[:, 3].max() * down)))
+        left, top, right, bottom = crop_of(boxes, picture.width_px, picture.height_px)
+        crop = picture.bgr((left, top, right, bottom))
         found = self._detector.detect([crop], min_score=self._min_score)
         size = np.array([picture.width_px, picture.height_px] * 2, np.float32)
         box = (found.box + np.array([left, top] * 2, np.float32)) / size

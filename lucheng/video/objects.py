@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+import numpy.typing as npt
 import structlog
 
 from analytics.scene.bank import motion_boxes
@@ -29,8 +31,34 @@ if TYPE_CHECKING:
 MIN_MOVING_PX = 8
 ROOM_PX = 12
 MAX_BOXES = 8
+LEAST_CROP_PX = 416
 
 _log = structlog.get_logger(__name__)
+
+
+def crop_of(boxes: npt.NDArray[np.int32], width_px: int, height_px: int) -> tuple[int, int, int, int]:
+    """The part of a picture that the detector is shown for what moves in it: all of that, and enough around it.
+
+    Args:
+        boxes: int32 (k, 4) of `motion_boxes`, k at least 1, pixels of the thumbnail.
+        width_px: of the picture.
+        height_px: likewise.
+
+    Returns: left, top, right, bottom, pixels, even; no side shorter than `LEAST_CROP_PX`, where the picture is as large:
+        of a close crop a network takes a car for a bus.
+    """
+    across, down = width_px / THUMB_WIDTH_PX, height_px / THUMB_HEIGHT_PX
+    sides = (boxes[:, 0].min() * across, boxes[:, 1].min() * down, boxes[:, 2].max() * across, boxes[:, 3].max() * down)
+    left, right = _widened(sides[0], sides[2], width_px)
+    top, bottom = _widened(sides[1], sides[3], height_px)
+    return left, top, right, bottom
+
+
+def _widened(start: float, end: float, most: int) -> tuple[int, int]:
+    short = max(0.0, LEAST_CROP_PX - (end - start))
+    start, end = start - short / 2, end + short / 2
+    start, end = start - max(0.0, end - most), end - min(0.0, start)
+    return max(0, int(start)) & ~1, min(most, int(end) + 1 & ~1)
 
 
 class ObjectLooks:
@@ -74,16 +102,13 @@ class ObjectLooks:
         if not len(boxes):
             return
         picture = seen.picture
-        across, down = picture.width_px / THUMB_WIDTH_PX, picture.height_px / THUMB_HEIGHT_PX
-        # one crop around all that moves: a network sees it at its own size either way
-        left, top = int(boxes[:, 0].min() * across) & ~1, int(boxes[:, 1].min() * down) & ~1
-        right, bottom = int(boxes[:, 2].max() * across), int(boxes[:, 3].max() * down)
+        box = crop_of(boxes, picture.width_px, picture.height_px)
         self._queue.offer(
             device,
             seen.time_ms,
-            picture.bgr((left, top, right, bottom)),
-            left_px=left,
-            top_px=top,
+            picture.bgr(box),
+            left_px=box[0],
+            top_px=box[1],
             width_px=picture.width_px,
             height_px=picture.height_px,
         )
