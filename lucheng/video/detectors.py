@@ -87,4 +87,9 @@ def _ultralytics(path: Path, threads: int) -> Detector:
         )
     from lucheng.video.ultralytics_detector import UltralyticsDetector  # noqa: PLC0415 gigabytes, on need alone
 
-    return UltralyticsDetector(path, threads=threads)
+    try:
+        return UltralyticsDetector(path, threads=threads)
+    except ImportError as error:
+        raise SettingsError(
+            f"detect.model: ultralytics is installed but does not load: {error}.", mend="Install lucheng[yolo] again."
+        ) from None

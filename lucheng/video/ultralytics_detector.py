@@ -45,13 +45,14 @@ class UltralyticsDetector:
         threads: of torch, for the whole process.
 
     Raises:
+        ImportError: the extra is not installed, or not whole.
         BadInput: the file is no such model, or finds none of our kinds.
         Refused: the library was loaded before, with its network on.
     """
 
     def __init__(self, weights: Path, *, threads: int = 1) -> None:
         library = _library()
-        import torch  # noqa: PLC0415 comes with the library, after its switches
+        import torch  # noqa: PLC0415 it comes with the library, after its switches
 
         torch.set_num_threads(threads)
         path = weights.resolve()

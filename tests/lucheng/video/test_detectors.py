@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from config.cameras import Detect
 from lucheng.video.detectors import open_detector
 from model.errors import BadInput, LuchengError, SettingsError
 from tests.analytics.detect.onnx_file import drawn_network
+
+PROJECT = Path(__file__).resolve().parents[3]
 
 
 def test_without_a_model_there_is_no_detector() -> None:
@@ -62,6 +66,26 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path.write_bytes(drawn_network())
     with pytest.raises(BadInput, match="more than the 100 that are read"):
         open_detector(Detect(model=path), max_model_bytes=100)
+
+
+def test_an_extra_that_does_not_load_is_said(tmp_path: Path) -> None:
+    """A half installed ultralytics, put before whatever is installed, in a process of its own."""
+    (tmp_path / "ultralytics").mkdir()
+    (tmp_path / "ultralytics" / "__init__.py").write_text("import a_library_that_is_missing")
+    (tmp_path / "model.pt").write_bytes(b"weights")
+    script = (
+        "import sys; sys.path[:0] = sys.argv[1:3]\n"
+        "from pathlib import Path\n"
+        "from config.cameras import Detect\n"
+        "from lucheng.video.detectors import open_detector\n"
+        "from model.errors import SettingsError\n"
+        "try:\n    open_detector(Detect(model=Path(sys.argv[1]) / 'model.pt'))\n"
+        "except SettingsError as error:\n    print(error)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path), str(PROJECT)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "does not load: No module named 'a_library_that_is_missing'" in done.stdout
+    assert "Install lucheng[yolo] again." in done.stdout
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ultralytics") is not None, reason="ultralytics is installed here")
