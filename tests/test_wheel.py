@@ -53,6 +53,7 @@ def test_the_wheel_holds_the_rooms_and_the_shipped_files(wheel: Path) -> None:
     shipped = {path.name for path in (ROOT / "config" / "files").iterdir()}
     assert {Path(name).name for name in names if name.startswith("config/files/")} == shipped
     assert {"city.toml", "mosquitto.conf", "lucheng.service"} <= shipped
+    assert {"console/live/static/live.js", "console/live/static/live.css"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "benchmarks/", "docs/")) for name in names)
 

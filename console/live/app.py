@@ -33,11 +33,12 @@ from console.given_texts import check_id, short
 from console.live import pages
 from console.live.bytes_answer import BytesAnswer
 from console.live.guard import POLICY, Guard, cookie_name, hosts_of, read_form
-from console.live.hub import LiveHub, Viewer
+from console.live.hub import LiveHub
 from console.live.seams import LiveDesk
 from console.live.streams import Look, Shown, StreamLimits, run_pictures, run_socket
 from console.live.texts import language_of
 from console.live.tokens import Keys
+from console.live.viewer import Viewer
 from model.clock import Clock
 from model.device import Kind, check_device_id
 from model.errors import LuchengError, NotFound, TryAgain, UsageError

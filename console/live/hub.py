@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 
+from console.live.viewer import Dropped, Told, Viewer, Waiting
 from model.clock import Clock
 from model.errors import LuchengError, NotFound, TryAgain
 from model.video import Fragment, LiveFeeds
@@ -37,79 +37,6 @@ MAX_WHY_CHARS = 200
 MODES = ("mp4", "jpeg")
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a viewer is told between the pieces.
-
-    Attributes:
-        what: `skipped` (pieces were dropped, the next one begins with a keyframe), `ended` (there is no feed now; it is asked
-            for again), `closed` (the hub ends: the last thing).
-        detail: why, in plain text.
-    """
-
-    what: str
-    detail: str = ""
-
-
-class Viewer:
-    """One viewer's queue. `next` belongs to one task of its loop; the hub fills it from any thread.
-
-    Attributes:
-        skips: how often it was dropped to a keyframe.
-    """
-
-    def __init__(self, hub: LiveHub, feed: _Feed, loop: asyncio.AbstractEventLoop | None) -> None:
-        self.camera = feed.camera
-        self.mode = feed.mode
-        self.skips = 0
-        self._hub = hub
-        self._feed = feed
-        self._loop = loop
-        self._woken = asyncio.Event()
-        self._waking = False
-        # Below: guarded by the hub's lock.
-        self.queue: deque[Fragment | Told] = deque()
-        self.queued_bytes = 0
-        #: The pieces go on only with a keyframe.
-        self.wants_key = True
-        #: `init` goes before the next keyframe.
-        self.wants_init = True
-        #: It was too slow, and the pieces until the next keyframe are not for it.
-        self.skipping = False
-        self.open = True
-
-    def take(self) -> Fragment | Told | None:
-        """What comes next, None when nothing waits."""
-        return self._hub.take(self)
-
-    async def next(self) -> Fragment | Told | None:
-        """What comes next, as soon as there is something; None after the viewer is closed."""
-        while True:
-            self._woken.clear()
-            found = self._hub.take(self)
-            if found is not None or not self.open:
-                return found
-            await self._woken.wait()
-
-    def wake(self) -> None:
-        """There is something; one call waits for the loop at most, however much is delivered."""
-        if self._loop is None or self._waking:
-            return
-        self._waking = True
-        try:
-            self._loop.call_soon_threadsafe(self._rouse)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            self.open = False
-
-    def _rouse(self) -> None:
-        self._waking = False  # before the task looks, so that nothing delivered after that is missed
-        self._woken.set()
-
-    def close(self) -> None:
-        """It looks no more; twice is once."""
-        self._hub.leave(self)
 
 
 @dataclass(slots=True, eq=False)
@@ -183,7 +110,8 @@ class LiveHub:
         self._by_key: dict[tuple[str, str], _Feed] = {}
         self._viewers = 0
         self._closed = False
-        self._counts = {"pieces": 0, "skips": 0, "dropped": 0, "dropped_bytes": 0, "feeds_ended": 0, "turned_away": 0}
+        self._dropped = Dropped()
+        self._counts = {"pieces": 0, "feeds_ended": 0, "turned_away": 0}
 
     # -- viewers ------------------------------------------------------------------------------
 
@@ -196,7 +124,8 @@ class LiveHub:
         with self._lock:
             self._check_room(camera)
             feed = self._by_key.setdefault((camera, mode), _Feed(camera, mode))
-            viewer = Viewer(self, feed, loop)
+            waiting = Waiting(self._max_viewer_bytes, self._max_pending, self._dropped)
+            viewer = Viewer(camera, mode, waiting, self._lock, loop, self.leave)
             feed.viewers.append(viewer)
             self._viewers += 1
             feed.end_at_s = None
@@ -229,16 +158,15 @@ class LiveHub:
 
     def leave(self, viewer: Viewer) -> None:
         """The viewer looks no more; twice is once."""
-        feed = viewer._feed  # noqa: SLF001 one mechanism in two classes
         ended: Callable[[], None] | None = None
         with self._lock:
-            if viewer not in feed.viewers:
+            feed = self._by_key.get((viewer.camera, viewer.mode))
+            if feed is None or viewer not in feed.viewers:
                 return
             feed.viewers.remove(viewer)
             self._viewers -= 1
             viewer.open = False
-            viewer.queue.clear()
-            viewer.queued_bytes = 0
+            viewer.waiting.clear()
             if not feed.viewers:
                 if feed.running:
                     feed.end_at_s = self._clock.monotonic_s() + self._linger_s
@@ -246,16 +174,6 @@ class LiveHub:
                     ended = self._drop(feed)
         viewer.wake()
         _end(ended)
-
-    def take(self, viewer: Viewer) -> Fragment | Told | None:
-        """What the viewer gets next, None when nothing waits."""
-        with self._lock:
-            if not viewer.queue:
-                return None
-            found = viewer.queue.popleft()
-            if isinstance(found, Fragment):
-                viewer.queued_bytes -= len(found.data)
-            return found
 
     # -- feeds --------------------------------------------------------------------------------
 
@@ -284,7 +202,7 @@ class LiveHub:
             feeds = list(self._by_key.values())
             viewers = [viewer for feed in feeds for viewer in feed.viewers]
             for viewer in viewers:
-                viewer.queue.append(Told("closed"))
+                viewer.waiting.tell(Told("closed"))
                 viewer.open = False
             ended = [self._drop(feed) for feed in feeds]
             for feed in feeds:
@@ -296,17 +214,24 @@ class LiveHub:
             _end(end)
 
     def live_values(self) -> dict[str, float]:
-        """`live_viewers` and `live_feeds` now; since the start: pieces delivered to the hub, skips and what they dropped."""
+        """`live_viewers` and `live_feeds` now; what was counted since the start under `live_` and its name."""
         with self._lock:
             feeds = sum(feed.running for feed in self._by_key.values())
             counts = {f"live_{name}": float(count) for name, count in self._counts.items()}
-            return {"live_viewers": float(self._viewers), "live_feeds": float(feeds), **counts}
+            return {
+                "live_viewers": float(self._viewers),
+                "live_feeds": float(feeds),
+                **counts,
+                "live_skips": float(self._dropped.skips),
+                "live_dropped": float(self._dropped.pieces),
+                "live_dropped_bytes": float(self._dropped.size_bytes),
+            }
 
     def kept_bytes(self) -> int:
         """Bytes that feeds and viewers keep now; a piece that several keep counts for each."""
         with self._lock:
             feeds = self._by_key.values()
-            return sum(feed.cache_bytes + sum(viewer.queued_bytes for viewer in feed.viewers) for feed in feeds)
+            return sum(feed.cache_bytes + sum(viewer.waiting.size_bytes for viewer in feed.viewers) for feed in feeds)
 
     def _start(self, feed: _Feed) -> None:
         """Ask for the feed; what fails is told and tried again, but NotFound is raised (told as well)."""
@@ -354,8 +279,8 @@ class LiveHub:
         feed.failures += 1
         feed.start_at_s = self._clock.monotonic_s() + wait_s
         for viewer in feed.viewers:
-            viewer.wants_key = viewer.wants_init = True
-            self._tell(viewer, Told("ended", feed.why))
+            viewer.waiting.want_init()
+            viewer.waiting.tell(Told("ended", feed.why))
         return list(feed.viewers)
 
     def _drop(self, feed: _Feed) -> Callable[[], None] | None:
@@ -393,7 +318,7 @@ class LiveHub:
             feed.forget()
             feed.init = fragment
             for viewer in feed.viewers:
-                viewer.wants_key = viewer.wants_init = True
+                viewer.waiting.want_init()
             return
         feed.failures = 0
         feed.why = ""
@@ -402,13 +327,13 @@ class LiveHub:
             feed.cache = [fragment] if small else []
             feed.cache_bytes = len(fragment.data) if small else 0
             for viewer in feed.viewers:
-                self._put_picture(viewer, fragment)
+                viewer.waiting.put_picture(fragment)
             return
         if feed.init is None:
             return  # no player could begin with it
         self._keep(feed, fragment)
         for viewer in feed.viewers:
-            self._put(feed, viewer, fragment)
+            viewer.waiting.put(feed.init, fragment)
 
     def _keep(self, feed: _Feed, fragment: Fragment) -> None:
         """Add to what a new viewer begins with."""
@@ -427,69 +352,14 @@ class LiveHub:
     def _prime(self, feed: _Feed, viewer: Viewer) -> None:
         """Give a new viewer what there is, so that it sees a picture at once."""
         if feed.why:
-            self._tell(viewer, Told("ended", feed.why))
+            viewer.waiting.tell(Told("ended", feed.why))
         for fragment in feed.cache:
             if feed.mode == "jpeg":
-                self._put_picture(viewer, fragment)
-            else:
-                self._put(feed, viewer, fragment)
+                viewer.waiting.put_picture(fragment)
+            elif feed.init is not None:
+                viewer.waiting.put(feed.init, fragment)
         if feed.cache_cut:
-            viewer.wants_key = True
-
-    def _put(self, feed: _Feed, viewer: Viewer, fragment: Fragment) -> None:
-        if viewer.wants_key and not fragment.keyframe:
-            if viewer.skipping:
-                self._counts["dropped"] += 1
-                self._counts["dropped_bytes"] += len(fragment.data)
-            return
-        head = [feed.init] if viewer.wants_init and feed.init is not None else []
-        size = len(fragment.data) + sum(len(piece.data) for piece in head)
-        if not self._fits(viewer, size, 1 + len(head)):
-            self._skip(viewer)
-            if not fragment.keyframe:
-                return
-            head = [feed.init] if viewer.wants_init and feed.init is not None else []
-            size = len(fragment.data) + sum(len(piece.data) for piece in head)
-            if not self._fits(viewer, size, 1 + len(head)):
-                return
-        viewer.queue.extend(head)
-        viewer.queue.append(fragment)
-        viewer.queued_bytes += size
-        viewer.wants_key = viewer.wants_init = viewer.skipping = False
-
-    def _fits(self, viewer: Viewer, size: int, pieces: int) -> bool:
-        return viewer.queued_bytes + size <= self._max_viewer_bytes and len(viewer.queue) + pieces <= self._max_pending
-
-    def _skip(self, viewer: Viewer) -> None:
-        """Drop what the viewer has not taken; it goes on with a keyframe, and with an `init` where that was among it."""
-        gone = [piece for piece in viewer.queue if isinstance(piece, Fragment)]
-        viewer.wants_init = viewer.wants_init or any(piece.kind == "init" for piece in gone)
-        viewer.wants_key = viewer.skipping = True
-        viewer.queue.clear()
-        viewer.queued_bytes = 0
-        viewer.skips += 1
-        self._counts["skips"] += 1
-        self._counts["dropped"] += len(gone)
-        self._counts["dropped_bytes"] += sum(len(piece.data) for piece in gone)
-        self._tell(viewer, Told("skipped"))
-
-    def _put_picture(self, viewer: Viewer, fragment: Fragment) -> None:
-        """The newest picture wins: at most one waits."""
-        if len(fragment.data) > self._max_viewer_bytes:
-            return
-        waiting = [piece for piece in viewer.queue if isinstance(piece, Fragment)]
-        self._counts["dropped"] += len(waiting)
-        self._counts["dropped_bytes"] += viewer.queued_bytes
-        told = [piece for piece in viewer.queue if isinstance(piece, Told)]
-        viewer.queue = deque([*told[-1:], fragment])
-        viewer.queued_bytes = len(fragment.data)
-
-    @staticmethod
-    def _tell(viewer: Viewer, told: Told) -> None:
-        """Say it once: the last one of its kind stands, so what is told cannot pile up."""
-        if viewer.queue and isinstance(viewer.queue[-1], Told) and viewer.queue[-1].what == told.what:
-            viewer.queue.pop()
-        viewer.queue.append(told)
+            viewer.waiting.want_key()
 
 
 def _end(end: Callable[[], None] | None) -> None:

@@ -23,8 +23,9 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from console.device_operations import Caller
-from console.live.hub import LiveHub, Told, Viewer
+from console.live.hub import LiveHub
 from console.live.seams import LiveDesk
+from console.live.viewer import Told, Viewer
 from model.clock import Clock
 from model.errors import LuchengError, TryAgain
 from model.grant import Purpose
@@ -88,6 +89,8 @@ class Look:
         self.camera = camera
         self.clock = clock
         self.limits = limits
+        #: The last answer to whether it may go on.
+        self.answered: bool | None = True
         self._hub = hub
         self._desk = desk
         self._caller = caller
@@ -102,22 +105,23 @@ class Look:
             raise TryAgain("The desk did not answer in time.", mend="Try again.") from error
         return self._hub.open(self.camera, mode, asyncio.get_running_loop())
 
-    async def may(self) -> bool:
-        """Whether it may go on now; whatever goes wrong with the question is a no."""
+    async def may(self) -> bool | None:
+        """Whether it may go on now; None when there is no answer, which ends a stream as well."""
         try:
             async with asyncio.timeout(self.limits.recheck_timeout_s):
                 return await asyncio.to_thread(self._desk.may_watch, self._caller, self.camera, self._purpose)
         except TimeoutError:
-            return False
+            return None
         except Exception as error:
             _log.warning("live.recheck_failed", camera=self.camera, error=type(error).__name__)
-            return False
+            return None
 
     async def until_refused(self) -> None:
-        """Return when it may not go on."""
+        """Return when it may not go on, or nobody says that it may."""
         while True:
             await asyncio.sleep(self.limits.recheck_s)
-            if not await self.may():
+            self.answered = await self.may()
+            if not self.answered:
                 return
 
 
@@ -146,8 +150,11 @@ async def run_socket(look: Look, scope: Scope, receive: Receive, send: Send) -> 
     if first == 0:
         await _close(scope, send, CLOSE_GOING_AWAY, None)
     elif first == 2:
-        _log.info("live.ended_by_recheck", camera=look.camera)
-        await _close(scope, send, CLOSE_REFUSED, {"t": "refused", "message": ""})
+        _log.info("live.ended_by_recheck", camera=look.camera, answered=look.answered is not None)
+        if look.answered is None:
+            await _close(scope, send, CLOSE_BUSY, {"t": "busy", "message": "The desk did not answer in time."})
+        else:
+            await _close(scope, send, CLOSE_REFUSED, {"t": "refused", "message": ""})
 
 
 async def _pump(look: Look, viewer: Viewer, send: Send) -> None:

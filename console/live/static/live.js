@@ -81,6 +81,7 @@
       this.marks = []; // where in the player's time which picture is: [seconds, camera's time in ms]
       this.buffer = null;
       this.broken = false;
+      this.over = false; // dropped: its source and buffer may not be asked any more
       this.source = new MediaSource();
       this.address = URL.createObjectURL(this.source);
       this.source.addEventListener("sourceopen", () => this.opened(), { once: true });
@@ -88,6 +89,7 @@
     }
 
     opened() {
+      if (this.over) return;
       try {
         this.buffer = this.source.addSourceBuffer(`video/mp4; codecs="${this.codec}"`);
         this.buffer.mode = "sequence";
@@ -112,7 +114,7 @@
     }
 
     push() {
-      if (!this.buffer || this.buffer.updating || this.broken || !this.waiting.length) return;
+      if (this.over || this.broken || !this.buffer || this.buffer.updating || !this.waiting.length) return;
       const piece = this.waiting[0];
       try {
         if (piece.codec && piece.codec !== this.codec) {
@@ -134,6 +136,7 @@
     }
 
     taken() {
+      if (this.over || this.source.readyState !== "open") return;
       const end = this.end();
       if (end && video.paused && !video.ended) video.play().catch(() => {});
       if (end - video.currentTime > FAR_S) video.currentTime = end - NEAR_S;
@@ -157,6 +160,7 @@
     }
 
     drop() {
+      this.over = true;
       video.removeAttribute("src");
       video.load();
       URL.revokeObjectURL(this.address);
@@ -237,7 +241,7 @@
 
   function refuse(message) {
     ended = true;
-    why = `${words.refused} ${message}`;
+    why = message ? `${words.refused} ${message}` : words.refused.replace(/[:：]$/, "");
     leave();
   }
 
@@ -251,6 +255,7 @@
     still.hidden = true;
     stillMs = 0;
     tag = "";
+    mark("mark", false, "");
   }
 
   // -- single pictures ---------------------------------------------------------------------
@@ -295,7 +300,7 @@
         offsetMs = found.now_ms - Date.now();
         by("state").textContent = found.words;
         by("state").className = `state ${found.state}`;
-        if (!found.may && !ended) refuse("");
+        if (found.may === false && !ended) refuse("");
         if (mode === "jpeg" && asked === tag && !ended) shown(found);
       } else if (answer.status === 403 && !ended) {
         refuse(found.message);
@@ -359,7 +364,7 @@
     else stage.requestFullscreen().catch(() => {});
   });
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && player && player.buffer && player.end()) video.currentTime = Math.max(0, player.end() - NEAR_S);
+    if (!document.hidden && player && player.buffer && player.source.readyState === "open" && player.end()) video.currentTime = Math.max(0, player.end() - NEAR_S);
   });
 
   function begin() {

@@ -31,7 +31,7 @@ TOKEN = "canary-token-that-may-be-nowhere-0123456789"
 CAMERA = "camera/gate"
 PATROL = "purpose=patrol"
 #: Short, so that a test waits for conditions and not for limits.
-LIMITS = StreamLimits(stall_s=0.5, recheck_s=0.05, recheck_timeout_s=0.3)
+LIMITS = StreamLimits(stall_s=1.5, recheck_s=0.1, recheck_timeout_s=10)
 VIEWER_BYTES = 256 << 10
 
 

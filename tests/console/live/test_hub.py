@@ -12,7 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from console.live.hub import LiveHub, Told, Viewer
+from console.live.hub import LiveHub
+from console.live.viewer import Told, Viewer
 from model.clock import FakeClock
 from model.errors import LuchengError, NotFound, Refused, TryAgain
 from model.video import Fragment
@@ -123,7 +124,7 @@ def test_a_slow_viewer_goes_on_with_a_keyframe_and_the_others_lose_nothing() -> 
     left = seen(slow)
     # `init` was dropped with what followed it, so it comes again; what comes after the skip begins with a keyframe.
     assert left[:3] == ["skipped", "init", "3.0".ljust(30, ".")]
-    assert slow.skips == 1
+    assert slow.waiting.skips == 1
     assert hub.live_values()["live_skips"] == 1
     assert hub.live_values()["live_dropped"] >= 12
 
@@ -240,8 +241,8 @@ def test_of_single_pictures_the_newest_alone_waits() -> None:
     assert [piece.data for piece in drained(viewer) if isinstance(piece, Fragment)] == [b"picture 49"]
     for _ in range(50):  # what is told between pictures that nobody takes does not pile up
         run.jpeg(b"picture")
-        hub._tell(viewer, Told("ended", "why"))
-    assert len(viewer.queue) <= 3
+        viewer.waiting.tell(Told("ended", "why"))
+    assert len(viewer.waiting) <= 3
 
 
 def test_a_group_too_large_to_keep_still_gives_its_first_picture() -> None:
@@ -373,8 +374,9 @@ class Looking(RuleBasedStateMachine):
         assert self.hub.kept_bytes() <= MAX_VIEWER_BYTES * (len(self.viewers) + 1)
         assert self.hub.live_values()["live_viewers"] == len(self.viewers)
         for viewer, _ in self.viewers:
-            assert viewer.queued_bytes == sum(len(p.data) for p in viewer.queue if isinstance(p, Fragment))
-            assert viewer.queued_bytes <= MAX_VIEWER_BYTES
+            queued = viewer.waiting._queue
+            assert viewer.waiting.size_bytes == sum(len(p.data) for p in queued if isinstance(p, Fragment))
+            assert viewer.waiting.size_bytes <= MAX_VIEWER_BYTES
 
     def teardown(self) -> None:
         for viewer, got in self.viewers:
