@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from model.camera import CameraSettings
     from model.desk import Desk, DeskAlarm
 
-#: So many times more cameras than are wanted are looked at, since not all that are registered are set up.
-LOOK_AT = 8
+#: So many cameras are looked at, in turn, as long as too few of them are set up and farther ones may be near enough.
+LOOK_AT = (8, 64)
 
 
 class AlarmCameras:
@@ -63,14 +63,14 @@ class AlarmCameras:
             )
         lat = math.nan if located.lat is None else located.lat
         lon = math.nan if located.lon is None else located.lon
-        limit = self._max_cameras * LOOK_AT
-        for near in self._nearby.cameras(lat, lon, site=located.site, limit=limit):
-            if len(found) >= self._max_cameras:
+        for limit in LOOK_AT:
+            looked_at = self._nearby.cameras(lat, lon, site=located.site, limit=limit)
+            near = [one for one in looked_at if one.device != device and (one.bound or self._close(one))]
+            others = [(one, settings) for one in near if (settings := self._settings_of(one.device)) is not None]
+            enough = len(found) + len(others) >= self._max_cameras
+            if enough or len(looked_at) < limit or not self._close(looked_at[-1]):
                 break
-            close = near.distance_m is not None and near.distance_m <= self._max_distance_m
-            if near.device == device or not (near.bound or close):
-                continue
-            settings = self._settings_of(near.device)
-            if settings is not None:
-                found.append((near, settings))
-        return found[: self._max_cameras]
+        return (found + others)[: self._max_cameras]
+
+    def _close(self, camera: NearCamera) -> bool:
+        return camera.distance_m is not None and camera.distance_m <= self._max_distance_m

@@ -38,10 +38,12 @@ if TYPE_CHECKING:
 
 #: How often what is due by time is looked at.
 CLOCK_EVERY_S = 0.25
-#: Events of the desk taken at a time; alarms bound at a time, and the pause after each, in which the desk goes first.
+#: Events of the desk taken at a time; alarms bound at a time, and the pause after each, in which the desk goes first: no
+#: shorter than this, and so many times as long as the work took, while none of severity 1 waits.
 MAX_EVENTS = 500
-SLICE = 50
+SLICE = 10
 GIVE_WAY_S = 0.003
+GIVE_WAY_TIMES = 3.0
 #: Alarms read ahead; the rest waits in the desk's own file.
 MAX_BACKLOG = 20_000
 #: Laps that are known to be bound.
@@ -169,6 +171,7 @@ class AlarmBinding:
     def _loop(self) -> None:
         while not self._stop.is_set():
             self._wake.clear()
+            began_s = self._clock.monotonic_s()
             try:
                 more = self.turn()
             except Exception as error:  # alarms without clips are better than no alarms
@@ -178,7 +181,8 @@ class AlarmBinding:
                 more = False
                 self._stop.wait(CLOCK_EVERY_S)
             if more:
-                self._stop.wait(GIVE_WAY_S)
+                took_s = min(self._clock.monotonic_s() - began_s, CLOCK_EVERY_S)
+                self._stop.wait(GIVE_WAY_S if self._backlog[1] else max(GIVE_WAY_S, GIVE_WAY_TIMES * took_s))
             else:
                 self._wake.wait(CLOCK_EVERY_S)
 

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from store.evidence.folder import EvidenceFolder
 
 #: Rows of the audit written at a time, and those that wait for it at most.
-AUDIT_ROWS = 500
+AUDIT_ROWS = 200
 DEFAULT_MAX_UNWRITTEN = 50_000
-#: Alarms whose clips are known in memory.
+#: Alarms whose clips are known in memory, of severity 1 and of the others each.
 DEFAULT_MAX_KNOWN = 5_000
 #: Rows of evidence made in one transaction.
-SHARED_ROWS = 500
+SHARED_ROWS = 200
 #: How often the audit is tried.
 _EVERY_S = 0.5
 _MAX_WHY_CHARS = 200
@@ -56,6 +56,9 @@ class ClipNote:
     state: str
     why: str = ""
     evidence: str = ""
+
+
+_Notes = OrderedDict[str, dict[tuple[str, str], ClipNote]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,8 @@ class ClipKeeper:
         self._ready = threading.Condition()
         self._work: deque[Made | Piece] = deque()
         self._rows: deque[NewAuditRow] = deque()
-        self._known: OrderedDict[str, dict[tuple[str, str], ClipNote]] = OrderedDict()
+        # alarms of severity 1 apart, so that no storm of others makes them forgotten
+        self._known: tuple[_Notes, _Notes] = (OrderedDict(), OrderedDict())
         self._counts: Counter[str] = Counter()
         self._stopping = False
         self._busy = False
@@ -160,7 +164,7 @@ class ClipKeeper:
     def notes_of(self, alarm: str) -> list[ClipNote]:
         """How it stands with the clips of one of the newest alarms, by camera and kind; nothing of an older one."""
         with self._ready:
-            return [note for _, note in sorted(self._known.get(alarm, {}).items())]
+            return [note for known in self._known for _, note in sorted(known.get(alarm, {}).items())]
 
     def counts(self) -> dict[str, int]:
         """What was kept, shared and missing since the start, and what waits for the audit."""
@@ -276,11 +280,12 @@ class ClipKeeper:
     def _know(self, wanted: Iterable[Wanted], note: ClipNote) -> None:
         with self._ready:
             for one in wanted:
-                notes = self._known.setdefault(one.alarm, {})
+                known = self._known[one.severity > 1]
+                notes = known.setdefault(one.alarm, {})
                 notes[note.camera, note.kind] = note
-                self._known.move_to_end(one.alarm)
-            while len(self._known) > self._max_known:
-                self._known.popitem(last=False)
+                known.move_to_end(one.alarm)
+                if len(known) > self._max_known:
+                    known.popitem(last=False)
 
     def _note(self, wanted: Iterable[Wanted], detail: dict[str, object]) -> None:
         rows = [

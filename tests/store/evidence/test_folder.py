@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from model.clock import FakeClock
-from model.errors import Corrupt, StoreError
+from model.errors import Corrupt, NotFound, StoreError
 from model.evidence import EvidenceStore
 from store.audit import AuditLog
 from store.evidence.folder import EvidenceFolder
@@ -242,3 +242,20 @@ def test_a_damaged_database_is_told(folder: Path, audit: AuditLog) -> None:
         return
     with closing(store):
         assert store.check()
+
+
+def test_a_piece_is_shared_by_many_alarms(store: EvidenceFolder, folder: Path) -> None:
+    kept = store.put(replace(PHOTO, source="clip:A1:1", alarm="A1"))
+    uses = [(f"clip:A{n}:1", f"A{n}") for n in range(1, 6)]
+    assert store.share(kept.id, uses) == 4  # A1 has it
+    assert store.share(kept.id, uses) == 0
+    assert store.total_bytes == len(PHOTO.data)
+    (third,) = store.list(GRANT, alarm="A3")
+    assert third == replace(kept, id=third.id, source="clip:A3:1", alarm="A3")
+    assert len({one.id for one in store.list(GRANT)}) == 5
+    assert store.put(replace(PHOTO, source="clip:A3:1", alarm="A3")) == third
+    assert store.read(GRANT, third.id) == (third, PHOTO.data)
+    with pytest.raises(NotFound):
+        store.share("E2026-000099", uses)
+    assert store.put(replace(PHOTO, device="taxi/7")).id == "E2026-000006"
+    assert store.check() == []
