@@ -97,6 +97,13 @@ class Camera(Section):
     sample_s: int = setting(
         60, "how often fps, bitrate, motion and lag are stored", "状态时序的采样间隔（秒）", ge=5, le=3_600
     )
+    worker_silence_s: float = setting(
+        20.0,
+        "a video process that says nothing for so long is ended and started anew",
+        "视频进程多久无响应则重启（秒）",
+        ge=3,
+        le=600,
+    )
     max_deaths: int = setting(
         3, "times a camera may end its worker before it is parked", "致工作进程异常几次后搁置", ge=1, le=100
     )

@@ -341,6 +341,7 @@ class Demo(Section):
     bikes: int = setting(300, "e-bikes, most of them parked", "电动自行车数", ge=0, le=1_000_000)
     buttons: int = setting(20, "one-key alarm buttons", "一键报警按钮数", ge=0, le=10_000)
     units: int = setting(10, "patrol units", "巡逻单元数", ge=0, le=10_000)
+    cameras: int = setting(5, "cameras around the button that is pressed", "被按下按钮周围的摄像头数", ge=0, le=5)
     seed: int = setting(1, "seed of everything random", "随机种子", ge=0, le=2**63 - 1)
     refresh_ms: int = setting(500, "time between two pictures in the terminal", "终端画面刷新间隔", ge=50, le=10_000)
 

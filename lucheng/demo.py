@@ -24,10 +24,12 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from console.live.tokens import TOKEN_NAME
 from ingest.files import FileReader, guess_format, open_file
 from lucheng.broker import EmbeddedBroker
+from lucheng.demo_cameras import DemoCameras
 from lucheng.demo_service import LOOPBACK, demo_service, demo_settings, free_port
-from lucheng.demo_story import SOS_AT_S, Incidents, Story
+from lucheng.demo_story import PRESS_AT_S, SOS_AT_S, Incidents, Story
 from lucheng.demo_view import Picture, View
 from lucheng.rooms import BROKER_FOLDER
 from model.clock import Clock, SystemClock
@@ -120,13 +122,16 @@ def run(options: DemoOptions, settings: Settings, *, clock: Clock | None = None)
         stack.enter_context(broker)
         wanted = options.data_file is None and settings.demo.terminals and settings.demo.taxis
         jt_port = free_port() if wanted else 0
+        filmed = options.data_file is None and settings.demo.cameras and settings.demo.buttons
+        live_port = free_port() if filmed else 0
         client = stack.enter_context(
-            demo_service(data_dir, options.config, broker.url, demo_settings(jt_port), clock, stop)
+            demo_service(data_dir, options.config, broker.url, demo_settings(jt_port, live_port), clock, stop)
         )
         view = stack.enter_context(View(settings.demo.refresh_ms, live=not options.as_json, program=broker.program))
         incidents = Incidents(clock)
         player = _start_player(options, settings, broker.url, clock, stop, incidents, client, jt_port)
         story = None if options.data_file is not None else Story(client, incidents, clock, player.stop)
+        view.page_file = data_dir / TOKEN_NAME if live_port else None
         last = _show(options, client, view, player, clock, stop, story)
         player.stop.set()
         if story is not None:
@@ -214,8 +219,14 @@ def _drive(
         with contextlib.suppress(Conflict):  # in a data folder that an earlier demo left
             client.call("device_add", device=one.device, plate=one.plate, phone=one.number, protocol=one.registered_as)
     driven = Driven()
-    with CityTerminals(LOOPBACK, jt_port, taxis, city.ids, clock) as terminals:
+    cameras = demo.cameras if demo.buttons else 0
+    with (
+        CityTerminals(LOOPBACK, jt_port, taxis, city.ids, clock) as terminals,
+        DemoCameras(client, clock, *_first_button(city), cameras) as corner,
+    ):
         terminals.come_online()
+        # whoever presses does so once the cameras around have something from before
+        incidents.add(PRESS_AT_S, "button", lambda city: city.press_button() if corner.filmed() else None)
         incidents.add(SOS_AT_S, "sos", lambda _city: terminals.press_sos())
         while city.now_ms < clock.now_ms() - PAST_STEP_MS and not stop.is_set():
             past = city.step(city.now_ms + PAST_STEP_MS)
@@ -232,6 +243,11 @@ def _drive(
             terminals=terminals,
         )
         return driven.points + live.points + terminals.places
+
+
+def _first_button(city: City) -> tuple[float, float]:
+    """Where the button is that will be pressed."""
+    return (float(city.button_lat[0]), float(city.button_lon[0])) if city.buttons else (0.0, 0.0)
 
 
 def _show(

@@ -42,14 +42,16 @@ def free_port() -> int:
         return port
 
 
-def demo_settings(jt_port: int) -> dict[str, str]:
-    """The service's settings, as its environment: terminals come by `jt_port`, 0 not at all."""
+def demo_settings(jt_port: int, live_port: int) -> dict[str, str]:
+    """The service's settings, as its environment: terminals come by `jt_port`, live view is at `live_port`; 0: not at all."""
     return {
         "LUCHENG_DEVICES__UNKNOWN": "register",
         "LUCHENG_GATEWAY__LISTEN": LOOPBACK,
         "LUCHENG_GATEWAY__JT_PORT": str(jt_port),
         "LUCHENG_GATEWAY__GT06_PORT": "0",
         "LUCHENG_GATEWAY__OSMAND_PORT": "0",
+        "LUCHENG_CAMERA__ALLOW_NETWORKS": json.dumps([f"{LOOPBACK}/32"]),
+        "LUCHENG_LIVE__PORT": str(live_port),
         "LUCHENG_DESK__PHONE_NUMBER": DEMO_NUMBER,
         "LUCHENG_OPERATORS__USERS": json.dumps({user_name(os.getuid()): Role.SUPERVISOR.value}),
     }

@@ -41,6 +41,8 @@ LIFE_S: tuple[tuple[str, float], ...] = (
 WORKED_KINDS = ("sos", "one_key", "moved_while_armed", "overspeed", "stolen_seen")
 SENT_KINDS = ("sos", "one_key", "moved_while_armed", "stolen_seen")
 LISTENED_KIND = "sos"
+#: Alarms whose commands and evidence are lines, too.
+SHOWN_KINDS = ("sos", "one_key")
 #: Steps that are not for every kind.
 STEP_KINDS = {"listen": (LISTENED_KIND,), "dispatch": SENT_KINDS, "arrive": SENT_KINDS}
 LISTEN_MINUTES = 1
@@ -49,6 +51,10 @@ MAX_LINES = 18
 _POLL_S = 0.2
 #: How often it is looked what became of commands and evidence.
 _LOOK_S = 1.0
+
+
+#: Does something in the city: the device that it was done to, None when its time has not come.
+Deed = Callable[["City"], str | None]
 
 
 @dataclass(order=True, slots=True)
@@ -70,24 +76,26 @@ class Incidents:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._began_s: float | None = None
-        self._left: list[tuple[float, Callable[[City], str], str]] = [
-            (PRESS_AT_S, lambda city: city.press_button(), "button"),
+        self._left: list[tuple[float, Deed, str]] = [
             (SPEED_AT_S, lambda city: city.speed_taxi(), "taxi"),
             (STEAL_AT_S, lambda city: city.steal_bike(), "bike"),
         ]
         self.done: dict[str, str] = {}
 
-    def add(self, at_s: float, name: str, deed: Callable[[City], str]) -> None:
-        """One more deed; from the thread that plays them."""
+    def add(self, at_s: float, name: str, deed: Deed) -> None:
+        """One more deed; from the thread that plays them. One that gives None was not to be done yet, and is tried again."""
         self._left = sorted([*self._left, (at_s, deed, name)], key=lambda one: one[0])
 
     def play(self, city: City) -> None:
         """Do what is due; called after every step of the city."""
         now_s = self._clock.monotonic_s()
         self._began_s = now_s if self._began_s is None else self._began_s
-        while self._left and now_s - self._began_s >= self._left[0][0]:
-            _, deed, name = self._left.pop(0)
-            self.done[name] = deed(city)
+        for one in [one for one in self._left if now_s - self._began_s >= one[0]]:
+            _, deed, name = one
+            did = deed(city)
+            if did is not None:
+                self._left.remove(one)
+                self.done[name] = did
 
 
 class Story:
@@ -151,7 +159,7 @@ class Story:
         with self._lock:
             if new and alarm["alarm"] not in self._seen:
                 self._seen[alarm["alarm"]] = alarm["device"]
-                if alarm["kind"] == LISTENED_KIND:
+                if alarm["kind"] in SHOWN_KINDS:
                     self._sos.open(alarm["alarm"], alarm["device"])
                 now_s = self._clock.monotonic_s()
                 for step, after_s in LIFE_S:

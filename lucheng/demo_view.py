@@ -1,7 +1,7 @@
 """What the demo shows in the terminal: rates, the counters of the invariant, the newest track.
 
-Purpose: draw a `Picture`; a live page on a terminal, a line a second elsewhere. It asks nothing and
-knows no service.
+Purpose: draw a `Picture`; a live page on a terminal, a line a second elsewhere. It asks no
+service; it reads the token of the live view, to show where that is.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import zip_longest
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,8 +21,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from console.live.guard import TOKEN_FIELD
+from console.live.tokens import read_token_file
 from lucheng.cli.texts import text
+from lucheng.demo_service import LOOPBACK
 from lucheng.plot import braille_track
+from model.errors import LuchengError
 
 PLOT_WIDTH_CELLS = 60
 PLOT_HEIGHT_CELLS = 9
@@ -74,6 +79,8 @@ class View:
         self._console = Console()
         self._shown = live
         self._program = program
+        #: The live view's token, for its address on the page; None: there is no live view.
+        self.page_file: Path | None = None
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._is_page else None
         self.refresh_s = refresh_ms / 1000 if self._is_page or not live else 1.0
 
@@ -134,12 +141,25 @@ class View:
         if picture.lines:
             parts += [Text(), Text(text("demo.alarms"), style="cyan")]
             parts += [Text(line, style="yellow" if "▲" in line else "", no_wrap=True) for line in picture.lines]
+        address = self._live_view(picture)
+        if address:
+            parts += [Text(), Text(text("demo.live_view"), style="cyan"), Text(address, overflow="fold")]
         return Panel(
             Group(*parts),
             title=text("demo.title", broker=self._program),
             subtitle=text("demo.stop"),
             width=PAGE_WIDTH_CELLS,
         )
+
+    def _live_view(self, picture: Picture) -> str:
+        """Address of the live view, which is there for as long as the demo."""
+        port = round(picture.live.get("live_port", 0))
+        if self.page_file is None or not port:
+            return ""
+        try:
+            return f"http://{LOOPBACK}:{port}/?{TOKEN_FIELD}={read_token_file(self.page_file)}"
+        except LuchengError:
+            return ""
 
     def summary(self, picture: Picture) -> None:
         """The last picture, left on the screen."""

@@ -105,10 +105,10 @@ class CameraAddress:
 
     @property
     def shown(self) -> str:
-        """What may be shown: no credentials."""
+        """What may be shown: no user, no password, and no query, where some cameras have theirs."""
         if self.scheme == "file":
             return f"file:{self.path}"
-        return f"{self.scheme}://{_bracketed(self.host)}:{self.port}{self.path}"
+        return f"{self.scheme}://{_bracketed(self.host)}:{self.port}{self.path.partition('?')[0]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import av
 
 from ingest.video.address import PinnedAddress
 from ingest.video.lost import StreamLost
+from ingest.video.muxing import av_packet
 from ingest.video.seams import LossReason
 from ingest.video.source import Source
 from model.clock import Clock
@@ -133,7 +134,7 @@ def _decoder(info: StreamInfo) -> av.VideoCodecContext:
 
 def _decoded(decoder: av.VideoCodecContext, packet: Packet, measured: _Measured) -> bool:
     try:
-        frames = decoder.decode(av.Packet(packet.data))
+        frames = decoder.decode(av_packet(packet))
     except av.FFmpegError:
         return False
     for frame in frames:

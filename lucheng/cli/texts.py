@@ -115,6 +115,9 @@ TEXTS: dict[str, Word] = {
     "demo.listen_ended": Word("ended with its alarm", "随警情处置结束"),
     "demo.evidence": Word("kept, {size} bytes, SHA-256 {sha256}…", "已保存，{size} 字节，SHA-256 {sha256}…"),
     "demo.signals": Word("alarms and alarm bits", "警情与报警位"),
+    "demo.live_view": Word(
+        "cameras, and the alarms' clips, in a browser on this machine:", "在本机浏览器查看摄像头与警情视频："
+    ),
     "demo.alarms": Word("alarms through their life", "警情处置过程"),
     "demo.theft": Word("the owner found it gone", "车主发现车辆不见"),
     "demo.resolved": Word("demonstration", "演示"),

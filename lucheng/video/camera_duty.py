@@ -149,7 +149,7 @@ class CameraDuty:
         with self._lock:
             cameras = [(device, self._states.of(one.row), one.since_ms) for device, one in self._cameras.items()]
         return {
-            device: _row(device, state, since_ms, self._supervisor.report(device))
+            device: _row(device, state, since_ms, self._supervisor.report(device), self._supervisor.worker_of(device))
             for device, state, since_ms in cameras
         }
 
@@ -247,9 +247,9 @@ class CameraDuty:
         self._series.put_many_numbers(samples)
 
 
-def _row(device: str, state: CameraState, since_ms: int, report: Report | None) -> CameraRow:
+def _row(device: str, state: CameraState, since_ms: int, report: Report | None, worker: int) -> CameraRow:
     if report is None:
-        return CameraRow(device, state, since_ms)
+        return CameraRow(device, state, since_ms, worker=worker)
     return CameraRow(
         device=device,
         state=state,
@@ -270,4 +270,5 @@ def _row(device: str, state: CameraState, since_ms: int, report: Report | None) 
         recording=report.recording,
         loss=report.loss,
         detail=report.loss_detail,
+        worker=worker,
     )

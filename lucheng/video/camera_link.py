@@ -16,6 +16,7 @@ import structlog
 
 from console.camera_seams import CameraRow
 from console.live.desk import PieceFacts
+from console.live.tokens import TOKEN_NAME
 from lucheng.video.binding import AlarmBinding
 from lucheng.video.camera_duty import CameraDuty
 from lucheng.video.camera_signals import CameraSignals
@@ -66,13 +67,15 @@ class CameraLink:
                 max_workers=worker_count(settings.camera.workers),
                 max_cameras=settings.camera.max_cameras_per_worker,
                 max_deaths=settings.camera.max_deaths,
+                silence_s=settings.camera.worker_silence_s,
             ),
             clock=rooms.clock,
             on_message=self._heard,
             on_parked=self._park,
             on_left=self._left,
         )
-        self.requests = Requests(self.supervisor, rooms.clock, max_clip_bytes=settings.clips.max_clip_bytes)
+        max_clip_bytes = min(settings.clips.max_clip_bytes, settings.evidence.max_item_bytes)
+        self.requests = Requests(self.supervisor, rooms.clock, max_clip_bytes=max_clip_bytes)
         self.live = WorkerLive(self.supervisor)
         self.duty = CameraDuty(
             self.supervisor,
@@ -93,7 +96,7 @@ class CameraLink:
             rooms.audit,
             clock=rooms.clock,
             limits=settings.clips,
-            recorded=RecordingClips(rooms.recordings, max_clip_bytes=settings.clips.max_clip_bytes),
+            recorded=RecordingClips(rooms.recordings, max_clip_bytes=max_clip_bytes),
         )
         self._network = SettingsNetwork(settings, rooms.clock)
         self.live_server: LiveServer | None = None
@@ -121,6 +124,7 @@ class CameraLink:
         """End the workers (what they record is finished), then what hears them."""
         if self.live_server is not None:
             self.live_server.stop()
+            (self._rooms.data_dir / TOKEN_NAME).unlink(missing_ok=True)
         self.binding.stop(drain_s=STOP_S)
         self.supervisor.stop(STOP_S)
         self.duty.stop()

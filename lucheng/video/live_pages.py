@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from lucheng.rooms import Rooms
     from model.video import LiveFeeds
 
+#: Connections besides those of viewers, of which each has a page, too.
+OTHER_CONNECTIONS = 32
 #: Width of a viewing copy, pixels.
 COPY_WIDTH_PX = 1280
 
@@ -66,7 +68,13 @@ def open_live_server(
         view_copy=_view_copy,
         limits=StreamLimits(stall_s=settings.stall_s),
     )
-    server = LiveServer(pages, token, port=settings.port, listen=settings.listen)
+    server = LiveServer(
+        pages,
+        token,
+        port=settings.port,
+        listen=settings.listen,
+        max_connections=2 * settings.max_viewers + OTHER_CONNECTIONS,
+    )
     server.start()
     return server
 

@@ -120,6 +120,10 @@ class ObjectLooks:
         else:
             camera.rules.found(found.time_ms, found.objects, found.looked)
 
+    def forget(self, device: str) -> None:
+        """The camera has gone."""
+        self._queue.forget(device)
+
     def counts(self) -> dict[str, float]:
         """Numbers by name."""
         state = self._queue.state()

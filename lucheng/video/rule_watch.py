@@ -6,6 +6,7 @@ those is raised and cleared in one; nothing here says who. One thread.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,9 @@ class RuleWatch:
         self._zones = ZoneWatch(objects)
         self._lines = LineWatch(settings.lines)
         self._tracker = Tracker()
+        #: Objects are followed by the detector's thread, and by the one that lets time pass.
+        self._following = threading.Lock()
+        self._waits = any(zone.rule is ZoneRule.STAY for zone in objects)
         self._in_motion = np.zeros(len(self._motion_zones), np.bool_)
         #: Whether a detector has anything to do for this camera.
         self.wants_objects = settings.objects or bool(objects) or bool(settings.lines)
@@ -82,11 +86,21 @@ class RuleWatch:
 
     def found(self, time_ms: int, objects: Detections, looked: tuple[float, float, float, float]) -> None:
         """What the detector found in one picture, boxes as fractions of it; `looked` is the part that it saw."""
-        tracks = self._tracker.update(time_ms, objects.box, objects.score, objects.kind, looked=looked)
-        for event in self._zones.step(tracks):
+        with self._following:
+            tracks = self._tracker.update(time_ms, objects.box, objects.score, objects.kind, looked=looked)
+            events = [("object_in_zone", event) for event in self._zones.step(tracks)]
+            events += [("line_crossed", event) for event in self._lines.step(tracks)]
+        for kind, event in events:
+            self._say_event(kind, event)
+
+    def pass_time(self, time_ms: int) -> None:
+        """Nothing was looked at up to now: who stays in a zone stays there all the same. To be called about once a second."""
+        if not self._waits:
+            return
+        with self._following:
+            events = self._zones.step(self._tracker.now(time_ms))
+        for event in events:
             self._say_event("object_in_zone", event)
-        for event in self._lines.step(tracks):
-            self._say_event("line_crossed", event)
 
     def _say_event(self, kind: str, event: RuleEvent) -> None:
         words = f"{event.kind} {event.what}"

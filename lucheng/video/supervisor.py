@@ -162,6 +162,12 @@ class Supervisor:
             watched = self._watched.get(device)
             return watched is not None and watched.parked
 
+    def worker_of(self, device: str) -> int:
+        """Number of the worker that watches a camera now, as the log has it; 0: none."""
+        with self._lock:
+            watched = self._watched.get(device)
+            return watched.worker.number if watched is not None and watched.worker is not None else 0
+
     def process_ids(self) -> list[int]:
         """Process ids of the workers now."""
         with self._lock:
@@ -222,11 +228,11 @@ class Supervisor:
             watched.alone_since_s = now_s
             return self._start(alone=True)
         shared = [worker for worker in self._workers if not worker.alone and not worker.stopping]
-        fullest_first = min(shared, key=lambda worker: len(worker.setups), default=None)
-        crowded = fullest_first is None or len(fullest_first.setups) >= limits.spread_cameras
+        emptiest = min(shared, key=lambda worker: len(worker.setups), default=None)
+        crowded = emptiest is None or not emptiest.room or len(emptiest.setups) >= limits.spread_cameras
         if crowded and len(shared) < limits.max_workers:
             return self._start(alone=False)
-        return fullest_first if fullest_first is not None and fullest_first.room else None
+        return emptiest if emptiest is not None and emptiest.room else None
 
     def _start(self, *, alone: bool) -> WorkerProcess:
         self._number += 1

@@ -190,6 +190,8 @@ class WorkerHost:
             camera = self._cameras.pop(device, None)
         if camera is not None:
             camera.stop(STOP_CAMERA_S)
+            if self._objects is not None:
+                self._objects.forget(device)
 
     def _address(self, url: str) -> PinnedAddress:
         camera = self.settings.camera
@@ -253,6 +255,7 @@ class WorkerHost:
             for camera in cameras:
                 camera.planner.load = load
                 camera.renew_demand()
+                camera.rules.pass_time(self._clock.now_ms())
             self._outbox.put(Reports([camera.report() for camera in cameras], self._counts(), load))
 
     def _counts(self) -> dict[str, float]:

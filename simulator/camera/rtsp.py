@@ -154,6 +154,8 @@ class RtspCameras:
                     break
         except (ValueError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
+        except asyncio.CancelledError:
+            pass  # the server ends; asyncio would print it
         finally:
             if sending is not None:
                 sending.cancel()
