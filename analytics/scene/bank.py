@@ -223,14 +223,14 @@ class SceneBank:
         if turns.any():
             core.learn_noise(planes, turns)
         self._lit_ms[rows[lit]] = age_ms[lit]
-        self._follow(rows, planes, small, went_ms, age_ms)
-        smeared = np.zeros(len(rows), np.bool_)
-        zone_px = np.zeros((len(rows), MAX_ZONES + 1), np.int32)
+        smeared, zone_px = np.zeros(len(rows), np.bool_), np.zeros((len(rows), MAX_ZONES + 1), np.int32)
         # Damage comes all at once, and stays.
         sudden = motion_px - self._last_px[rows] >= self._smear_px
-        for at in np.flatnonzero((motion_px >= self._smear_px) & (sudden | self._smeared[rows])).tolist():
+        for at in np.flatnonzero(sudden | self._smeared[rows]).tolist():
             smeared[at] = core.smeared(planes, small, at)
         self._smeared[rows], self._last_px[rows] = smeared, motion_px
+        core.forget(planes, smeared)
+        self._follow(rows, planes, small, went_ms, age_ms, smeared)
         mask[smeared], motion_px[smeared] = 0, 0
         zone_px[:, 0] = motion_px
         self._draw(mask, motion_px, masks)
@@ -242,13 +242,14 @@ class SceneBank:
             core.put_back(rows, planes)
         return motion_px, lit, zone_px, smeared
 
-    def _follow(self, rows: Rows, planes: Planes, small: Luma, went_ms: Ints, age_ms: Ints) -> None:
+    def _follow(self, rows: Rows, planes: Planes, small: Luma, went_ms: Ints, age_ms: Ints, smeared: Bools) -> None:
         """Let the background follow by what time allows; parts of a level are kept for the next time."""
         limits = self._limits
         fast = (age_ms <= limits.learn_s * 1000) | (self._ages.pictures[rows] <= limits.learn_pictures)
         fast |= age_ms - self._lit_ms[rows] <= limits.lighting_hold_s * 1000
         rate = np.where(fast, limits.follow_fast_levels_per_s, limits.follow_levels_per_s)
         credit = np.minimum(self._credit[rows] + rate * went_ms / 1000, float(limits.follow_max_levels))
+        credit[smeared] = 0.0
         whole = np.floor(credit)
         self._credit[rows] = credit - whole
         if whole.any():

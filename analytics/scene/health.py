@@ -180,6 +180,11 @@ class HealthBank:
         limits, judged = self._limits, self._judged[rows]
         was_mean, was_detail = self._mean[rows], self._detail[rows]
         gain, offset, _ = fit(was_mean, mean, within_levels=limits.cell_changed_levels, max_gain=limits.view_max_gain)
+        alike = _alike(was_mean, mean, judged)
+        # The gain between two views that are not alike is the light of neither.
+        strange = alike < limits.same_view_alike
+        gain = np.where(strange, 1, gain).astype(np.float32)
+        offset = np.where(strange, np.median(mean - was_mean, axis=1), offset).astype(np.float32)
         expected = np.clip(gain[:, None] * was_mean + offset[:, None], 0, 255)
         cells = np.maximum(judged.sum(axis=1), 1).astype(np.float32)
         textured = judged & (was_detail >= limits.texture_levels)
@@ -197,7 +202,7 @@ class HealthBank:
             gained.sum(axis=1) / of_texture,
             changed.sum(axis=1) / cells,
             all_detail.astype(np.float32),
-            _alike(was_mean, mean, judged),
+            alike,
         )
 
     def _view(
@@ -211,6 +216,7 @@ class HealthBank:
         rich = seen.textured >= limits.rich_textured_share
         covered = (
             (seen.lost >= limits.covered_lost_share)
+            & (seen.gained <= limits.covered_gained_share)
             & (seen.detail <= limits.covered_detail_ratio)
             & (seen.alike <= limits.covered_alike)
         )
@@ -224,8 +230,8 @@ class HealthBank:
         moved = (
             rich
             & (seen.lost >= limits.moved_lost_share)
-            & (seen.gained >= limits.moved_gained_share)
             & (seen.changed >= limits.moved_changed_share)
+            & (seen.alike <= limits.moved_alike)
             & (seen.detail >= limits.moved_detail_ratio)
         )
         raw[:, _AT[Health.COVERED]] = known & covered

@@ -94,6 +94,8 @@ class SceneLimits:
     detail_soft_ratio: float = 0.7
     #: Gains of a view outside 1/this..this are not believed.
     view_max_gain: float = 2.0
+    #: Below this correlation of the means two views are not the same one in another light.
+    same_view_alike: float = 0.7
     #: Focus and direction are judged where this share of the cells is textured. The car park has 0.04: a car that drives over
     #: its lane marks takes them all.
     rich_textured_share: float = 0.08
@@ -103,16 +105,17 @@ class SceneLimits:
     defocus_detail_ratio: float = 0.65
     defocus_changed_share: float = 0.25
     defocus_gained_share: float = 0.15
-    #: Covered: so many lost their detail, this little is left of all detail, and what is left of light and shade is this little
-    #: like the reference (a room whose lamps went out is like it).
-    covered_lost_share: float = 0.8
-    covered_detail_ratio: float = 0.3
+    #: Covered: so many lost their detail, so few gained some, this little is left of all detail (a sensor's noise is), and
+    #: light and shade are this little like the reference (a room whose lamps went out is like it). Reasoned: no clip has it.
+    covered_lost_share: float = 0.85
+    covered_gained_share: float = 0.1
+    covered_detail_ratio: float = 0.45
     covered_alike: float = 0.6
-    #: Moved: so many lost their detail, so many gained some (as a share of the textured ones), so many means changed, and
-    #: this much is left of all detail.
-    moved_lost_share: float = 0.4
-    moved_gained_share: float = 0.15
-    moved_changed_share: float = 0.3
+    #: Moved: so many lost their detail, so many means changed, light and shade are this little like the reference, and this
+    #: much is left of all detail.
+    moved_lost_share: float = 0.25
+    moved_changed_share: float = 0.4
+    moved_alike: float = 0.5
     moved_detail_ratio: float = 0.3
     #: Black: no cell is brighter than this.
     black_levels: float = 32.0

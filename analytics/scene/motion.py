@@ -193,6 +193,12 @@ class MotionPlanes:
         cv2.add(_flat(planes.background), _flat(more), dst=_flat(planes.background))
         cv2.subtract(_flat(planes.background), _flat(less), dst=_flat(planes.background))
 
+    @staticmethod
+    def forget(planes: Planes, which: Bools) -> None:
+        """The pictures of the cameras `which` were damaged: compare the next ones with the background."""
+        if which.any():
+            planes.old[which] = planes.new[which] = planes.background[which]
+
     def smeared(self, planes: Planes, small: Luma, at: int) -> bool:
         """Whether one camera's picture shows the flat rows of a damaged picture, where the background has none."""
         limits = self._limits

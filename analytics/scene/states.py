@@ -169,11 +169,11 @@ class CameraStates:
         return np.where(age_s >= stalled_s, late, fine).astype(np.int8)
 
     def _settled(self, now_s: float, known: States, target: States, away: Bools) -> States:
-        """Worse at once, better once it has been as good for `recover_after_s`."""
+        """Worse at once, better once media has gone on coming for `recover_after_s` since it was as good."""
         # The way to better begins anew when there was none, or when what comes now is worse than where it led.
         anew = away | (self._better >= known) | (target > self._better)
         better = np.where(anew, target, self._better)
         better_s = np.where(anew, now_s, self._better_s)
-        due = (better < known) & (now_s - better_s >= self._limits.recover_after_s)
+        due = (better < known) & (self._last_s - better_s >= self._limits.recover_after_s)
         self._better, self._better_s = better.astype(np.int8), better_s
         return np.where(target > known, target, np.where(due, better, known)).astype(np.int8)
