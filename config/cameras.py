@@ -124,7 +124,13 @@ class Clips(Section):
     max_waiting: int = setting(
         400, "clips that wait to be made; more are left out and said so", "待制作片段上限", ge=1, le=100_000
     )
-    max_at_once: int = setting(16, "clips that are made at a time", "同时制作片段数", ge=1, le=1_000)
+    max_at_once: int = setting(
+        64,
+        "clips that are made at a time, those included that wait for their end",
+        "同时制作片段数（含等待录完的）",
+        ge=1,
+        le=1_000,
+    )
 
 
 class Recording(Section):

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 LOOK_AT = (8, 64)
 
 
+#: What a camera saw: its own clip comes with the alarm, however severe that is.
+SEEN_KINDS = frozenset({"motion_in_zone", "line_crossed", "object_in_zone"})
+
+
 class AlarmCameras:
     """See the module.
 
@@ -32,16 +36,25 @@ class AlarmCameras:
         desk: knows the cases of e-bikes.
         max_cameras: of one alarm.
         max_distance_m: cameras farther away are left out, unless they are bound to the site.
+        max_severity: of what a camera saw itself, and that is less severe, the camera alone is of use.
     """
 
     def __init__(
-        self, nearby: Nearby, settings_of: SettingsOf, desk: Desk, *, max_cameras: int, max_distance_m: float
+        self,
+        nearby: Nearby,
+        settings_of: SettingsOf,
+        desk: Desk,
+        *,
+        max_cameras: int,
+        max_distance_m: float,
+        max_severity: int = 3,
     ) -> None:
         self._nearby = nearby
         self._settings_of = settings_of
         self._desk = desk
         self._max_cameras = max_cameras
         self._max_distance_m = max_distance_m
+        self._max_severity = max_severity
 
     def shown(self, device: str) -> bool:
         """Whether the place of an alarm of this device may be given out. Raises StoreError."""
@@ -61,6 +74,8 @@ class AlarmCameras:
                     own,
                 )
             )
+        if found and alarm.alarm.severity > self._max_severity:
+            return found
         lat = math.nan if located.lat is None else located.lat
         lon = math.nan if located.lon is None else located.lon
         for limit in LOOK_AT:

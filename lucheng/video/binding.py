@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lucheng.logs import logger
-from lucheng.video.alarm_cameras import AlarmCameras
+from lucheng.video.alarm_cameras import SEEN_KINDS, AlarmCameras
 from lucheng.video.clip_counts import COUNTS
 from lucheng.video.clip_keeping import ClipKeeper, ClipNote, Made, source_of
 from lucheng.video.clip_queue import ClipQueue, Kind, Piece, Wanted
@@ -113,7 +113,12 @@ class AlarmBinding:
         self._recover_s = recover_s
         self._max_length_ms = limits.max_length_s * 1_000
         self._cameras = AlarmCameras(
-            nearby, settings_of, desk, max_cameras=limits.cameras, max_distance_m=limits.max_distance_m
+            nearby,
+            settings_of,
+            desk,
+            max_cameras=limits.cameras,
+            max_distance_m=limits.max_distance_m,
+            max_severity=limits.max_severity,
         )
         self._queue = ClipQueue(
             max_waiting=limits.max_waiting, max_at_once=limits.max_at_once, max_length_ms=self._max_length_ms
@@ -226,7 +231,7 @@ class AlarmBinding:
         one = alarm.alarm
         return (
             self._limits.cameras > 0
-            and one.severity <= self._limits.max_severity
+            and (one.severity <= self._limits.max_severity or one.kind in SEEN_KINDS)
             and one.side is not Side.SUPPRESSED
             and one.work is not Work.CLOSED
         )

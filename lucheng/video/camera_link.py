@@ -105,6 +105,8 @@ class CameraLink:
         self._parked: dict[str, str] = {}
         self._changing = threading.Lock()
         self._retained_s = float("-inf")
+        #: Cameras whose worker died: what it was recording lies there without a row.
+        self._cut_off: set[str] = set()
         #: Segments entered, and those that could not be.
         self.segments = self.segments_refused = 0
 
@@ -153,6 +155,8 @@ class CameraLink:
     def _every_second(self) -> None:
         """What is due now and then; on the duty's thread."""
         self.requests.expire()
+        while self._cut_off:
+            self._rooms.recordings.adopt(self._cut_off.pop())
         now_s = self._rooms.clock.monotonic_s()
         if now_s - self._retained_s < RETAIN_EVERY_S:
             return
@@ -194,6 +198,7 @@ class CameraLink:
     def _left(self, devices: list[str]) -> None:
         self.requests.left(devices)
         self.live.left(devices)
+        self._cut_off.update(devices)
 
     # -- what people ask (`console.camera_seams.CameraControl`) -------------------------------
 

@@ -6,7 +6,7 @@ well as one of 25 a second. One thread writes, any may read.
 
 from __future__ import annotations
 
-from model.video import Packet
+from model.video import TICKS_PER_MS, Packet
 
 #: Share of the newest interval in the mean: about the last fifty pictures.
 _SHARE = 0.02
@@ -21,7 +21,6 @@ class StreamRates:
 
     Attributes:
         fps, bitrate_kbps, keyframe_gap_s: as measured; NaN unknown.
-        last_ms: of the newest packet, our clock; 0: none yet.
         lag_ms: from the picture to its arrival, of the newest packet.
         packets: since the beginning.
     """
@@ -35,38 +34,42 @@ class StreamRates:
         self._interval_ms = 0.0
         self._size_bytes = 0.0
         self._known = 0
-        self._key_ms = 0
+        self._dts = self._key_dts = 0
+        self._epoch = self._key_epoch = -1
         self.keyframe_gap_s = float("nan")
-        self.last_ms = 0
         self.lag_ms = float("nan")
         self._corrupt = 0.0
 
     def take(self, packet: Packet) -> None:
         """Hear of the next packet."""
         self.packets += 1
-        interval_ms = packet.time_ms - self.last_ms
-        if self.last_ms and 0 < interval_ms <= MAX_INTERVAL_MS:
+        # by the camera's own clock: what it had buffered at the opening comes all at once
+        interval_ms = (packet.dts - self._dts) / TICKS_PER_MS if packet.info.epoch == self._epoch else 0.0
+        self._dts, self._epoch = packet.dts, packet.info.epoch
+        if 0 < interval_ms <= MAX_INTERVAL_MS:
             self._known += 1
             share = max(_SHARE, 1.0 / min(self._known, _FIRST_SHARES))
             self._interval_ms += (interval_ms - self._interval_ms) * share
             self._size_bytes += (len(packet.data) - self._size_bytes) * share
             self._corrupt += (packet.corrupt - self._corrupt) * share
         if packet.keyframe:
-            if self._key_ms and 0 < packet.time_ms - self._key_ms <= MAX_INTERVAL_MS * 10:
-                self.keyframe_gap_s = (packet.time_ms - self._key_ms) / 1000
-            self._key_ms = packet.time_ms
-        self.last_ms = max(self.last_ms, packet.time_ms) if interval_ms > -MAX_INTERVAL_MS else packet.time_ms
+            gap_ms = (packet.dts - self._key_dts) / TICKS_PER_MS
+            if packet.info.epoch == self._key_epoch and 0 < gap_ms <= MAX_INTERVAL_MS * 10:
+                self.keyframe_gap_s = gap_ms / 1000
+            self._key_dts, self._key_epoch = packet.dts, packet.info.epoch
         self.lag_ms = float(packet.received_ms - packet.time_ms)
 
     @property
     def fps(self) -> float:
         """Pictures a second."""
-        return 1000 / self._interval_ms if self._known else float("nan")
+        interval_ms = self._interval_ms  # read once: `reset` may come between
+        return 1000 / interval_ms if interval_ms > 0 else float("nan")
 
     @property
     def bitrate_kbps(self) -> float:
         """Kilobits a second."""
-        return self._size_bytes * 8 / self._interval_ms if self._known else float("nan")
+        interval_ms = self._interval_ms
+        return self._size_bytes * 8 / interval_ms if interval_ms > 0 else float("nan")
 
     @property
     def corrupt_share(self) -> float:

@@ -91,6 +91,7 @@ class WorkerHost:
             Path(begin.recordings_dir),
             clock=clock,
             finished=self._recorded,
+            said=_say,
             segment_s=settings.recording.segment_s,
             min_free_bytes=settings.recording.min_free_bytes,
         )
@@ -270,6 +271,11 @@ class WorkerHost:
         if self._objects is not None:
             counts |= self._objects.counts()
         return counts
+
+
+def _say(camera: str, why: str) -> None:
+    """What keeps a camera ("": all) from being recorded, "" when that is over."""
+    _log.warning("recording" if why else "recording again", camera=camera or "all", why=why)
 
 
 def _cpu_s() -> float:
