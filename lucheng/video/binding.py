@@ -85,6 +85,7 @@ class AlarmBinding:
         limits: section `clips`.
         recorded: cuts clips out of recordings; None: nothing is recorded.
         patience_s, recover_s: see the constants.
+        settle_s: after the start cameras have so long to come back before a snapshot is asked of them.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class AlarmBinding:
         recorded: RecordedClips | None = None,
         patience_s: float = DEFAULT_PATIENCE_S,
         recover_s: int = DEFAULT_RECOVER_S,
+        settle_s: float = 0.0,
     ) -> None:
         self._desk = desk
         self._maker = maker
@@ -111,6 +113,8 @@ class AlarmBinding:
         self._recorded = recorded
         self._patience_s = patience_s
         self._recover_s = recover_s
+        self._settle_s = settle_s
+        self._settled_ms = 0
         self._max_length_ms = limits.max_length_s * 1_000
         self._cameras = AlarmCameras(
             nearby,
@@ -144,6 +148,7 @@ class AlarmBinding:
     def start(self) -> None:
         """Follow the desk from now on, and take up what was pending, until `stop`."""
         self._position = self._desk.last_event()
+        self._settled_ms = self._clock.now_ms() + round(self._settle_s * 1_000)
         self._end_telling = self._desk.tell_events(self._wake.set)
         self._keeper.start()
         self._thread.start()
@@ -284,7 +289,9 @@ class AlarmBinding:
         window = moment_ms - pre_ms, moment_ms + post_ms
         pieces = []
         if bound.known is None or now_ms - moment_ms <= self._max_length_ms:
-            pieces.append(Piece(Kind.SNAPSHOT, camera, now_ms, now_ms, [wanted], wanted.severity))
+            snapshot = Piece(Kind.SNAPSHOT, camera, now_ms, now_ms, [wanted], wanted.severity)
+            snapshot.not_before_ms = min(self._settled_ms, now_ms + round(self._settle_s * 1_000))
+            pieces.append(snapshot)
         clip = Piece(Kind.CLIP, camera, *window, [wanted], wanted.severity)
         if bound.known is not None:
             clip.late, clip.not_before_ms = True, window[1]  # the ring begins with the restart: all that it has by then
