@@ -23,8 +23,7 @@ from model.video import THUMB_HEIGHT_PX, THUMB_WIDTH_PX, TICKS_PER_S, Packet, St
 START_MS = 1_760_000_000_000
 #: The scene core steps four times a second.
 STEP_MS = 250
-#: What begins so soon after a cut is the cut, pictures.
-_AFTER_CUT = 2 * FPS
+_PIXELS = THUMB_WIDTH_PX * THUMB_HEIGHT_PX
 Luma = npt.NDArray[np.uint8]
 
 
@@ -91,6 +90,13 @@ class Desk:
         if pictures:
             self._show(camera, pictures[-1])
 
+    def reconnected(self, camera: int) -> None:
+        """The camera's stream begins again."""
+        self.planners[camera].interrupted()
+        with self._lock:
+            self._fresh[camera] = False
+            self._bank.reset(camera)
+
     def _show(self, camera: int, picture: Picture) -> None:
         picture.thumbnail(self._slab[camera])
         with self._lock:
@@ -107,7 +113,12 @@ class Desk:
             return 0
         found = self._bank.step(rows, luma, time_ms)
         for at, row in enumerate(rows.tolist()):
-            self.planners[row].saw(int(time_ms[at]), moved=bool(found.moving[at]), still=bool(found.still[at]))
+            self.planners[row].saw(
+                int(time_ms[at]),
+                moved=bool(found.moving[at]),
+                still=bool(found.still[at]),
+                share=float(found.motion_px[at] / _PIXELS),
+            )
         return len(rows)
 
 
@@ -140,30 +151,30 @@ def _thumb(picture: Picture) -> Luma:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A run of motion, first and last picture of it."""
+    """A run of motion: first and last picture of it, and the largest share of the picture that moved."""
 
     first: int
     last: int
+    share: float
 
 
 def events_of(stream: Sequence[Group], thumbs: Thumbs) -> list[Event]:
-    """Motion events of a stream, every picture decoded: where the scene core says that one is on. Cuts are none."""
+    """Motion events of a stream, every picture decoded: where the scene core says that one is on."""
     bank, row = SceneBank(1), np.zeros(1, np.int32)
     found: list[Event] = []
-    cuts: set[int] = set()
-    at, cut = 0, -_AFTER_CUT
+    at = 0
     for group in stream:
-        cut = at if group.cut else cut
+        if group.cut:
+            bank.reset(0)
         for luma in thumbs.of(group):
             step = bank.step(row, luma[None], np.array([frame_ms(at)]))
+            share = float(step.motion_px[0] / _PIXELS)
             if step.started[0]:
-                found.append(Event(at, at))
+                found.append(Event(at, at, share))
             elif step.motion[0] and found:
-                found[-1] = Event(found[-1].first, at)
-            if step.started[0] and at - cut < _AFTER_CUT:
-                cuts.add(at)
+                found[-1] = Event(found[-1].first, at, max(found[-1].share, share))
             at += 1
-    return [event for event in found if event.first not in cuts]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +209,9 @@ def watch(stream: Sequence[Group], thumbs: Thumbs, planner: DecodePlanner, *, fr
     at = from_picture
     for group in stream:
         pictures = thumbs.of(group)
+        if group.cut:
+            planner.interrupted()
+            bank.reset(0)
         for place, data in enumerate(group.packets):
             time_ms = frame_ms(at)
             action = planner.decide(len(data), keyframe=place == 0, time_ms=time_ms)
@@ -207,7 +221,12 @@ def watch(stream: Sequence[Group], thumbs: Thumbs, planner: DecodePlanner, *, fr
                 decoded += place + 1 if action is Decode.CATCH_UP else 1
                 looks += 1
                 step = bank.step(row, pictures[place][None], np.array([time_ms]))
-                planner.saw(time_ms, moved=bool(step.moving[0]), still=bool(step.still[0]))
+                planner.saw(
+                    time_ms,
+                    moved=bool(step.moving[0]),
+                    still=bool(step.still[0]),
+                    share=float(step.motion_px[0] / _PIXELS),
+                )
                 if step.moving[0]:
                     moving.append(at)
             at += 1

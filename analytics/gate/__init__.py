@@ -15,7 +15,8 @@ How the thread of a camera uses it, for each packet, after the packet is in the 
 The sub-stream, where `planner.wants_substream` says it is wanted, goes through `decide_sub` in the same way. `on_open` of
 either stream calls `reset()` or `reset_sub()` when its parameters are not those from before, else `interrupted()`.
 
-Analysis tells what decoded pictures showed: `planner.saw(time_ms, moved=…, still=…)`, for each picture it stepped, from
+Analysis tells what decoded pictures showed: `planner.saw(time_ms, moved=…, still=…, share=…)` (columns `moving`,
+`still` and `motion_px` over the pixels of a `SceneStep`), for each picture it stepped, from
 any thread. Whoever knows the load of the process sets `planner.load`; whoever wants pictures now (an alarm, a viewer)
 calls `planner.demand(until_ms)`. Both from any thread. `planner.status` is what people are shown.
 """

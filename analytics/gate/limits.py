@@ -18,9 +18,12 @@ class GateLimits:
     Attributes:
         wanted_recall: share of motion events that have to wake the decoder.
         trusted_recall: what its lower bound (one-sided, 90 %) has to reach before the gate is trusted.
-        max_false_wake_share: of quiet time at most; beyond it sizes do not separate.
+        max_false_wake_share: of quiet looks at most; beyond it sizes do not separate. At a third, thinning still saves half of
+            the keyframes.
         spare_false_wake_share: where sizes separate well the threshold goes down until so much quiet time wakes.
         min_threshold: a threshold below this (15 % more than usual) tells noise from noise: sizes do not separate.
+        min_share: of the picture that has to be in motion in an event's onset for it to count: packets cannot show a hand that
+            is lifted far away. A person who is an eighth of a 16:9 picture high is about so much.
         min_events, min_quiet: motion events and quiet looks that are needed for a judgement.
         max_events, max_quiet: … that are remembered; then all count half, so that the old are forgotten.
         window_ms: what a quiet look judges: the packets so long before it.
@@ -34,9 +37,10 @@ class GateLimits:
 
     wanted_recall: float = 0.97
     trusted_recall: float = 0.88
-    max_false_wake_share: float = 0.25
-    spare_false_wake_share: float = 0.04
+    max_false_wake_share: float = 0.33
+    spare_false_wake_share: float = 0.02
     min_threshold: float = 0.2
+    min_share: float = 0.005
     min_events: int = 20
     min_quiet: int = 60
     max_events: int = 300
@@ -52,7 +56,7 @@ class GateLimits:
     def __post_init__(self) -> None:
         shares = (self.wanted_recall, self.trusted_recall, self.max_false_wake_share, self.spare_false_wake_share)
         counts = (self.min_events, self.min_quiet, self.smooth_packets, self.max_waiting)
-        if not all(0.0 < share < 1.0 for share in shares) or min(counts) < 1:
+        if not all(0.0 < share < 1.0 for share in shares) or not 0.0 <= self.min_share < 1.0 or min(counts) < 1:
             raise UsageError("a gate's limit is out of its range", mend="shares between 0 and 1, counts from 1")
         if self.max_events < 2 * self.min_events or self.max_quiet < 2 * self.min_quiet:
             raise UsageError("a gate remembers too little to judge", mend="at least twice as much as it needs")

@@ -9,7 +9,8 @@ dusk, rain and other settings of the camera are followed. Streams of keyframes a
 
 How it calibrates itself: decoded pictures are looks. A run of moving looks is one event, and it counts by its onset alone,
 because a stopped car differs from the background while its packets are quiet again. It is found when the score passed the
-threshold between the last quiet look and `onset_ms` after the first moving one. Quiet looks after a quiet one say how
+threshold between the last quiet look and `onset_ms` after the first moving one. Events in which less than `min_share` of the
+picture moves are counted and left out, both as events and as quiet. Quiet looks after a quiet one say how
 often it wakes for nothing. `analytics.gate.separation` chooses the threshold. Each event is judged by the threshold that
 held before it was learnt from, so the recall that is told is not that of its own training.
 
@@ -68,6 +69,7 @@ class GateStatus:
         false_wake_share: share of quiet looks for which it wakes; 0 while not known.
         auc: how well sizes separate, 0.5: not at all.
         events, quiet: motion events and quiet looks it judges by (the old count less).
+        small: events that were left out because too little of the picture moved.
         samples: looks that were taken.
         why: of the state.
     """
@@ -79,6 +81,7 @@ class GateStatus:
     auc: float = 0.5
     events: float = 0.0
     quiet: float = 0.0
+    small: int = 0
     samples: int = 0
     why: Word = words.FEW_EVENTS
 
@@ -92,6 +95,7 @@ class PacketGate:
         "_caught",
         "_event_from_ms",
         "_event_score",
+        "_event_share",
         "_event_weight",
         "_fast",
         "_first_key",
@@ -109,8 +113,9 @@ class PacketGate:
         "_places",
         "_samples",
         "_separation",
-        "_share",
         "_since_window",
+        "_small",
+        "_smooth",
         "_start_ms",
         "_step",
         "_threshold",
@@ -121,19 +126,19 @@ class PacketGate:
 
     def __init__(self, limits: GateLimits | None = None) -> None:
         self._limits = limits or GateLimits()
-        #: Looks that wait: (time, moved).
-        self._looks: deque[tuple[int, bool]] = deque(maxlen=self._limits.max_waiting)
+        #: Looks that wait: (time, moved, share of the picture).
+        self._looks: deque[tuple[int, bool, float]] = deque(maxlen=self._limits.max_waiting)
         self.status = GateStatus()
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: the stream's parameters have changed."""
-        self._share = 1.0 / self._limits.smooth_packets
+        self._smooth = 1.0 / self._limits.smooth_packets
         self._separation = Separation(self._limits)
         self._threshold = HIGHEST_SCORE
         self._caught = self._known = 0.0
         self._length_ms = _FIRST_LENGTH_MS
-        self._samples = 0
+        self._samples = self._small = 0
         self._on = False
         self._to_judge = _JUDGE_EVERY
         self._base: float | None = None
@@ -159,16 +164,18 @@ class PacketGate:
         self._start_ms: int | None = None
         self._event_from_ms = 0
         self._event_score = LOWEST_SCORE
+        self._event_share = 0.0
         self._event_weight = 1.0
 
-    def saw(self, time_ms: int, *, moved: bool) -> None:
+    def saw(self, time_ms: int, *, moved: bool, share: float = 1.0) -> None:
         """What a decoded picture showed; any thread; taken up with the next packet.
 
         Args:
             time_ms: of the picture, as its packet had it.
             moved: whether something moves in it.
+            share: of the picture that is in motion, 0..1.
         """
-        self._looks.append((time_ms, moved))
+        self._looks.append((time_ms, moved, share))
 
     def packet(self, size_bytes: int, *, keyframe: bool, time_ms: int) -> bool:
         """Hear of the next packet, in decoding order.
@@ -199,7 +206,7 @@ class PacketGate:
                 self._base = base - self._step * (1.0 - _QUANTILE)
                 if over < LOWEST_SCORE:  # noqa: PLR1730 see above
                     over = LOWEST_SCORE
-            fast += (over - fast) * self._share
+            fast += (over - fast) * self._smooth
             self._fast = fast
             if fast > self._peak:  # noqa: PLR1730 see above
                 self._peak = fast
@@ -222,7 +229,7 @@ class PacketGate:
         self._key_base += self._step * (_QUANTILE if over > 0 else _QUANTILE - 1.0)
         if self._place == 0 and not self._first_key:
             # Keyframes alone: they are all there is to go by.
-            self._fast += (max(min(over, HIGHEST_SCORE), LOWEST_SCORE) - self._fast) * self._share
+            self._fast += (max(min(over, HIGHEST_SCORE), LOWEST_SCORE) - self._fast) * self._smooth
             self._peak = max(self._peak, self._fast)
             if self._fast >= self._threshold:
                 self._awake_until_ms = time_ms + self._limits.hold_ms
@@ -249,13 +256,13 @@ class PacketGate:
 
     def _take_looks(self) -> None:
         while self._looks:
-            time_ms, moved = self._looks.popleft()
-            self._look(time_ms, moved=moved)
+            time_ms, moved, share = self._looks.popleft()
+            self._look(time_ms, share, moved=moved)
         if self._to_judge <= 0:
             self._to_judge = _JUDGE_EVERY
             self._judge()
 
-    def _look(self, time_ms: int, *, moved: bool) -> None:
+    def _look(self, time_ms: int, share: float, *, moved: bool) -> None:
         before_ms = self._looked_ms
         if before_ms is None or not 0 <= time_ms - before_ms <= self._limits.max_silence_ms:
             self._looked_ms, self._moved_before, self._start_ms = time_ms, moved, None
@@ -266,9 +273,12 @@ class PacketGate:
             return
         self._samples += 1
         self._looked_ms = time_ms
+        if moved and self._start_ms is not None:
+            self._event_share = max(self._event_share, share)
         if self._start_ms is not None and (not moved or time_ms - self._start_ms >= self._limits.onset_ms):
             self._end_onset(time_ms)
         if moved and not self._moved_before:
+            self._event_share = share
             self._begin_event(before_ms, time_ms)
         elif moved or self._moved_before:
             if not moved and gap_ms <= self._limits.dense_ms:
@@ -291,6 +301,9 @@ class PacketGate:
         """The event's beginning is over: was it found?"""
         start_ms, self._start_ms = self._start_ms, None
         if start_ms is None:
+            return
+        if not self._event_share >= self._limits.min_share:
+            self._small += 1
             return
         until_ms = min(start_ms + self._limits.onset_ms, time_ms)
         best = self._best(start_ms, until_ms)
@@ -337,6 +350,7 @@ class PacketGate:
             auc=found.auc,
             events=seen.events,
             quiet=seen.quiet,
+            small=self._small,
             samples=self._samples,
             why=why,
         )

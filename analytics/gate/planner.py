@@ -116,11 +116,18 @@ class DecodePlanner:
 
     # -- told by others, any thread -------------------------------------------------------------
 
-    def saw(self, time_ms: int, *, moved: bool, still: bool) -> None:
-        """What a decoded picture showed: whether something moves in it, and whether the scene counts as still by now."""
+    def saw(self, time_ms: int, *, moved: bool, still: bool, share: float = 1.0) -> None:
+        """What a decoded picture showed.
+
+        Args:
+            time_ms: of the picture.
+            moved: whether something moves in it.
+            still: whether the scene counts as still by now.
+            share: of the picture that is in motion, 0..1.
+        """
         self._still = still
         if self._policy is DecodePolicy.AUTO:
-            self.gate.saw(time_ms, moved=moved)
+            self.gate.saw(time_ms, moved=moved, share=share)
 
     def demand(self, until_ms: int) -> None:
         """Somebody wants pictures until then (UTC ms, as the packets' times); the latest counts, 0 ends it."""
