@@ -22,19 +22,16 @@ from analytics.meaning.events import Events
 from analytics.meaning.frame import Frame
 from analytics.meaning.limits import RuleLimits
 from analytics.meaning.rule import Rule
-from analytics.rules.within import RULE_CODE, FenceTable, hits_of
+from analytics.rules.speed_limits import SPEED, speed_limits
+from analytics.rules.within import FenceTable
 from analytics.slots import Field
 from analytics.state import NEVER_MS
 from analytics.step import Bools, Rows, group_lasts, group_starts
-from model.device import KIND_CODE
-from model.fence import FenceRule
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 NAME = "overspeed"
-_SPEED = RULE_CODE[FenceRule.SPEED]
-_TAXI = KIND_CODE["taxi"]
 FIELDS: tuple[Field, ...] = (
     Field("since_ms", "<i8", NEVER_MS, "first fix of the stretch above the limit"),
     Field("last_ms", "<i8", NEVER_MS, "last fix of that stretch"),
@@ -62,7 +59,7 @@ class OverspeedRule(Rule):
             return
         self._prepare(context)
         limits, memory = context.limits, self.memory
-        limit, fence = self._limits(frame, context)
+        limit, fence = speed_limits(frame, context, self._table)
         use = frame.placed & ~np.isnan(frame.motion_kmh)
         over = use & (frame.motion_kmh > limit + limits.overspeed_over_kmh)
         told = (memory["since_ms"][frame.of] != NEVER_MS) | (memory["raised"][frame.of] != 0)
@@ -76,7 +73,7 @@ class OverspeedRule(Rule):
         index = context.fences
         self._table = None if index is None else FenceTable.of(index, context)
         self._devices_known = len(context.kind_of_slot)
-        self._speeds = np.zeros(0, np.bool_) if self._table is None else self._table.rule == _SPEED
+        self._speeds = np.zeros(0, np.bool_) if self._table is None else self._table.rule == SPEED
         numbers = np.zeros(1, np.int64)
         if self._table is not None:
             numbers = np.append(numbers, self._table.number[self._speeds])
@@ -92,31 +89,6 @@ class OverspeedRule(Rule):
             table is not None and table.unknown_devices and self._devices_known != len(context.kind_of_slot)
         ):
             self.fences_changed(context)
-
-    def _limits(self, frame: Frame, context: Context) -> tuple[Floats, Ints | None]:
-        """Limit of each row, km/h, inf for none, and the number of the fence that sets it (None: no fence sets any)."""
-        limit = np.where(frame.kind == _TAXI, context.limits.overspeed_kmh, np.inf)
-        table = self._table
-        if table is None or not self._speeds.any():
-            return limit, None
-        row, fence = hits_of(frame, context)
-        if not len(row):
-            return limit, None
-        keep = self._speeds[fence] & np.isfinite(table.limit_kmh[fence])
-        row, fence = row[keep], fence[keep]
-        keep = table.holds(fence, frame.slot[row], frame.kind[row])
-        keep &= table.in_force(fence, frame.time_ms[row])
-        row, fence = row[keep], fence[keep]
-        if not len(row):
-            return limit, None
-        # Of one row's fences the one with the lowest limit; of equal ones that with the lowest number.
-        by = np.lexsort((table.number[fence], table.limit_kmh[fence], row))
-        row, fence = row[by], fence[by]
-        first = group_starts(row)
-        number = np.zeros(len(frame), np.int64)
-        limit[row[first]] = table.limit_kmh[fence[first]]
-        number[row[first]] = table.number[fence[first]]
-        return limit, number
 
     def _stretches(
         self,

@@ -106,7 +106,7 @@ class Journeys:
 
 def journeys(points: PointBatch, limits: RuleLimits, clean: CleanLimits | None = None) -> Journeys:
     """Trips, stops and occupancy flips of the points of any devices, in any order, marked by the analytics."""
-    track = _Track(points, clean or CleanLimits())
+    track = Track(points, clean or CleanLimits())
     found = track.stops(limits)
     first, last = track.trips(found, limits)
     return Journeys(track.trip_rows(first, last), track.stop_rows(found), occupancy_flips(points))
@@ -114,7 +114,7 @@ def journeys(points: PointBatch, limits: RuleLimits, clean: CleanLimits | None =
 
 def count_trips(points: PointBatch, limits: RuleLimits, clean: CleanLimits | None = None) -> tuple[int, int]:
     """How many trips and stops `journeys` finds."""
-    track = _Track(points, clean or CleanLimits())
+    track = Track(points, clean or CleanLimits())
     found = track.stops(limits)
     return len(track.trips(found, limits)[0]), len(found)
 
@@ -129,8 +129,16 @@ def occupancy_flips(points: PointBatch) -> Flips:
     return Flips(rows[flips].astype(np.int64), slot[flips], points.time_ms[rows[flips]], occupied[flips])
 
 
-class _Track:
-    """The points that can be trusted, in order, with the leg that led to each."""
+class Track:
+    """The points that can be trusted, in the order (slot, time), with the leg that led to each; columns of shape (n,).
+
+    Attributes:
+        row: int64, row of the given batch.
+        slot, time: int64. lat, lon, speed: float64, km/h, NaN when not sent. flags: uint16.
+        told, occupied: bool, whether the device told of passengers, and had one.
+        took, far, kmh: int64 ms, float64 m and km/h of the leg; 0, 0 and NaN where there is none.
+        impossible: bool, the leg is faster than a vehicle drives: it has a time, no length and no speed.
+    """
 
     def __init__(self, points: PointBatch, clean: CleanLimits) -> None:
         placed = ((points.marks & _UNPLACED) == 0) & ((points.flags & np.uint16(Flag.SIGHTED)) == 0)
@@ -140,10 +148,11 @@ class _Track:
         ordered = (slot[1:] > slot[:-1]) | ((slot[1:] == slot[:-1]) & (time[1:] >= time[:-1]))
         if not ordered.all():
             rows = rows[np.lexsort((time, slot))]
+        self.row = rows.astype(np.int64)
         self.slot, self.time = points.slot[rows].astype(np.int64), points.time_ms[rows]
         self.lat, self.lon = points.lat[rows], points.lon[rows]
         self.speed = points.speed_kmh[rows].astype(np.float64)
-        flags = points.flags[rows]
+        self.flags = flags = points.flags[rows]
         self.told, self.occupied = (flags & _TOLD) != 0, (flags & _OCCUPIED) == _OCCUPIED
         self._legs(clean)
 
@@ -151,6 +160,7 @@ class _Track:
         """`took`, `far` and `kmh` of the leg to each row; 0, 0 and NaN where there is none."""
         rows = len(self.slot)
         self.took, self.far, self.kmh = np.zeros(rows, np.int64), np.zeros(rows), np.full(rows, np.nan)
+        self.impossible = np.zeros(rows, np.bool_)
         if rows < 2:
             return
         took = np.where(self.slot[1:] == self.slot[:-1], self.time[1:] - self.time[:-1], 0)
@@ -158,6 +168,7 @@ class _Track:
         fastest = clean.max_jump_speed_kmh / _KMH_PER_M_PER_MS
         real = (took > 0) & (far <= np.maximum(took * fastest, clean.jump_min_m))
         self.took[1:] = took
+        self.impossible[1:] = (took > 0) & ~real
         self.far[1:] = np.where(real, far, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             self.kmh[1:] = np.where(real, far / took * _KMH_PER_M_PER_MS, np.nan)
