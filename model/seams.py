@@ -10,9 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from model.area import Area
 from model.batch import PointBatch
 from model.codes import Reason
 from model.grant import Grant
+from model.presence import Presence
 from model.quarantine import Quarantined
 from model.signal import Signal
 
@@ -183,6 +185,25 @@ class SeriesStore(Protocol):
 
     def fleet(self, grant: Grant, from_ms: int, to_ms: int) -> Iterable[PointBatch]:
         """Points of all devices in the window, in bounded batches ordered by (slot, time) within an hour, audited first."""
+        ...
+
+    def inside(
+        self,
+        grant: Grant,
+        area: Area,
+        from_ms: int,
+        to_ms: int,
+        *,
+        max_vehicles: int,
+        slots: npt.NDArray[np.int32] | None = None,
+        devices: Sequence[str] | None = None,
+    ) -> list[Presence]:
+        """Who was inside an area with from_ms <= time < to_ms, by slot, audited first.
+
+        `slots` are those looked for (None: all), `devices` their ids, for a grant that covers only some devices. Raises
+        UsageError for a window that is too long, Refused when more than `max_vehicles` were there or too much would be
+        read or returned.
+        """
         ...
 
     def latest(

@@ -7,6 +7,7 @@ from model.codes import Word
 AUDIT_ACTIONS: dict[str, Word] = {
     "series.track": Word("read the track of a device", "查阅设备轨迹"),
     "series.fleet": Word("read the points of many devices", "查阅多台设备的定位"),
+    "series.inside": Word("searched who was in an area", "按区域和时间查询车辆"),
     "series.latest": Word("read where devices are", "查阅设备当前位置"),
     "series.numbers": Word("read a numeric series", "查阅数值序列"),
     "read.signals": Word("read signals", "查阅信号"),

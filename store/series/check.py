@@ -14,10 +14,12 @@ from model.seams import Problem
 from store.ledger import Ledger
 from store.series.chunk import decode_many
 from store.series.numbers import decode_numbers, number_key
+from store.series.places import problems as place_problems
 from store.series.rows import PART_BITS
 from store.series.schema import checksum, chunk_place, key_parts, text_key
 
 _MEND = "Restore series.db from a back-up; what the log still holds is replayed."
+_INDEX_MEND = "Run `lucheng store index`: searches read the points themselves until then."
 _MAX_STRUCTURE_PROBLEMS = 20
 
 
@@ -36,6 +38,10 @@ def check(connection: sqlite3.Connection) -> list[Problem]:
     problems.extend(_segments(connection, rows))
     problems.extend(_chunks(connection, rows, groups))
     problems.extend(_others(connection))
+    problems.extend(
+        Problem(f"places hour {hour}, part {part}, day {day}", what, _INDEX_MEND)
+        for (part, hour, day), what, _ in place_problems(connection)
+    )
     stored = Ledger(connection).totals().stored
     if rows.total() != stored:
         problems.append(Problem("counters", f"{stored} rows are counted as stored, {rows.total()} are there", _MEND))

@@ -18,16 +18,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from model.area import Area
 from model.batch import BoolArray, PointBatch
 from model.clock import Clock
 from model.codes import Reason
-from model.errors import UsageError
+from model.errors import Corrupt, UsageError
 from model.grant import Grant
+from model.presence import DEFAULT_MAX_POINTS, Gather, Presence
 from model.seams import Audit, Outcome, Samples, Totals
 from store.database import transaction
 from store.ledger import DEFAULT_LIST_ROWS, DEFAULT_MAX_QUARANTINE_ROWS_PER_REASON, Ledger, QuarantineRow
 from store.series import numbers as number_store
 from store.series import open_rows as level0
+from store.series import places
 from store.series.chunk import DEFAULT_LEVEL
 from store.series.file import DEFAULT_CHECKPOINT_PAGES, SeriesFile
 from store.series.lookup import DEFAULT_MAX_LOOKUP_KEYS, Lookup
@@ -43,10 +46,15 @@ from store.series.retain import delete_before, renew_newest
 from store.series.rows import HOUR_MS, MAX_HOUR, MIN_HOUR, PART_BITS, Rows
 from store.series.schema import DAY_MS
 from store.series.seal import DEFAULT_MAX_PATCHES, DEFAULT_MAX_SEAL_ROWS, SealRules, flush, seal_group, segment_groups
+from store.series.search import DEFAULT_MAX_SEARCH_ROWS, Search, SearchLimits
 
 DEFAULT_MAX_OPEN_ROWS = 131_072
 DEFAULT_MAX_OPEN_BATCHES = 4_096
 DEFAULT_MAX_FLEET_BATCH_ROWS = 65_536
+#: Longest window of one search, ms.
+DEFAULT_MAX_SEARCH_MS = 31 * DAY_MS
+#: Groups of an older file that one call of `seal` indexes when it has nothing else to do.
+_INDEXED_PER_SEAL = 4
 
 
 class EmbeddedSeries(SeriesFile):
@@ -66,6 +74,9 @@ class EmbeddedSeries(SeriesFile):
         max_open_numbers: samples of one numeric series before they are packed.
         checkpoint_pages: length of the write-ahead log that starts a checkpoint, pages.
         level: zstd level.
+        max_search_ms: longest window of `inside`.
+        max_search_rows: points that one `inside` reads.
+        max_search_points: points that one `inside` returns.
 
     Raises:
         StoreError: the file cannot be opened. Corrupt: it, its open batches or newest points are damaged.
@@ -89,6 +100,9 @@ class EmbeddedSeries(SeriesFile):
         max_open_numbers: int = number_store.DEFAULT_MAX_OPEN_NUMBERS,
         checkpoint_pages: int = DEFAULT_CHECKPOINT_PAGES,
         level: int = DEFAULT_LEVEL,
+        max_search_ms: int = DEFAULT_MAX_SEARCH_MS,
+        max_search_rows: int = DEFAULT_MAX_SEARCH_ROWS,
+        max_search_points: int = DEFAULT_MAX_POINTS,
     ) -> None:
         super().__init__(path, read_only=read_only, checkpoint_pages=checkpoint_pages)
         self._audit = audit
@@ -98,6 +112,10 @@ class EmbeddedSeries(SeriesFile):
         self._max_fleet_batch_rows = max_fleet_batch_rows
         self._max_open_numbers = max_open_numbers
         self._rules = SealRules(max_seal_rows, max_patches, level)
+        self._search_limits = SearchLimits(max_search_rows, max_fleet_batch_rows)
+        self._max_search_ms = max_search_ms
+        self._max_search_points = max_search_points
+        self._unindexed: list[places.Group] | None = None
         self._open = OpenRows()
         self._newest = Newest()
         self._lookup = Lookup(self._connection, max_lookup_keys)
@@ -172,7 +190,35 @@ class EmbeddedSeries(SeriesFile):
                 break
             with self._writing(), transaction(self._connection):
                 sealed += seal_group(self._connection, part, hour, day, self._rules)
+        if not sealed:
+            self.index_places(max_groups=_INDEXED_PER_SEAL)
         return sealed
+
+    def index_places(self, *, max_groups: int | None = None, again: bool = False) -> int:
+        """Index what an older lucheng sealed without, the newest hours first; return how many groups were indexed.
+
+        Each is one transaction, so it may be killed and called again; with `max_groups` call it until it returns 0.
+        `again` looks at every index and makes damaged ones anew. Groups whose chunks are damaged are passed over.
+        """
+        with self._writing():
+            if again:
+                with transaction(self._connection):
+                    places.drop_orphans(self._connection)
+            if self._unindexed is None or again:
+                self._unindexed = places.missing(self._connection, verify=again)
+        done = 0
+        while max_groups is None or done < max_groups:
+            with self._writing():
+                if not self._unindexed:
+                    break
+                group = self._unindexed.pop()
+                try:
+                    with transaction(self._connection):
+                        places.index_group(self._connection, group, self._rules.max_seal_rows)
+                except Corrupt:
+                    continue  # a search of that hour says so, and `check`
+            done += 1
+        return done
 
     def retain(self, before_stored_ms: int) -> int:
         """Delete what was stored on whole UTC days before that of `before_stored_ms`; return how many points went.
@@ -260,6 +306,45 @@ class EmbeddedSeries(SeriesFile):
                     batch = collect(self._connection, self._open_batches(window), window).to_batch()
                 for start in range(0, len(batch), self._max_fleet_batch_rows):
                     yield batch.take(np.arange(start, min(start + self._max_fleet_batch_rows, len(batch))))
+
+    def inside(
+        self,
+        grant: Grant,
+        area: Area,
+        from_ms: int,
+        to_ms: int,
+        *,
+        max_vehicles: int,
+        slots: npt.NDArray[np.int32] | None = None,
+        devices: Sequence[str] | None = None,
+    ) -> list[Presence]:
+        """Who was inside an area with from_ms <= time < to_ms, by slot, audited first; see `SeriesStore.inside`.
+
+        One snapshot on a connection of its own, so that writing goes on.
+        """
+        if to_ms - from_ms > self._max_search_ms:
+            raise UsageError(
+                f"The window is longer than {self._max_search_ms // DAY_MS} days.", mend="Search a shorter time."
+            )
+        if slots is not None and devices is not None and len(devices) != len(slots):
+            raise UsageError("Not as many devices as slots.", mend="Give one device id for each slot.")
+        named = None if slots is None or devices is None else list(devices)
+        grant.cover(named, from_ms, to_ms)
+        target = "every device" if slots is None else f"{len(slots)} slots"
+        if named is not None:
+            target = named[0] if len(named) == 1 else f"{len(named)} devices"
+        detail = {"slots": slots.tolist()} if named is not None and slots is not None else {}
+        self._note(
+            grant, "series.inside", target, from_ms, to_ms, area=area.to_json(), max_vehicles=max_vehicles, **detail
+        )
+        gather = Gather(area, max_vehicles=max_vehicles, max_points=self._max_search_points)
+        wanted = None if slots is None else np.unique(slots).astype(np.int64)
+        if to_ms <= from_ms or (wanted is not None and not len(wanted)):
+            return []
+        with self._snapshot() as connection:
+            held = level0.load(connection, from_ms, to_ms)
+            Search(connection, held, gather, from_ms, to_ms, wanted, self._search_limits).run()
+        return gather.found()
 
     def latest(
         self, grant: Grant, slots: npt.NDArray[np.int32] | None, *, devices: Sequence[str] | None = None

@@ -146,6 +146,17 @@ class SeriesFile:
                 raise translated(error, self._path) from error
 
     @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """One snapshot on a connection of its own: what is long holds nobody."""
+        self._alive()
+        try:
+            with closing(connect(self._path, durable=False, read_only=True)) as connection:
+                connection.execute("BEGIN")
+                yield connection
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+
+    @contextmanager
     def _reading(self) -> Iterator[None]:
         """One snapshot: the writer under its lock, a reader in a read transaction."""
         with self._lock:

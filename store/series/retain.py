@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from store.database import transaction
 from store.ledger import Ledger
 from store.series.newest import Newest
+from store.series.places import forget
 from store.series.read import Window, decode_chunks, segment_rows
 from store.series.rows import HOUR_MS, PART_BITS
 from store.series.schema import MAX_PATCH, chunk_key, part_slots
@@ -83,5 +84,6 @@ def delete_before(connection: sqlite3.Connection, ledger: Ledger, day: int) -> I
                 (chunk_key(hour, first_slot), chunk_key(hour, end_slot), day),
             )
             connection.execute("DELETE FROM groups WHERE part = ? AND hour = ? AND day < ?", (part, hour, day))
+            forget(connection, part, hour, day)
             ledger.expire(rows)
         yield rows

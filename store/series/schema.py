@@ -1,7 +1,7 @@
 """Tables of series.db, the key of a chunk, and the checksum that binds a blob to its place.
 
 What lies where: `open_batches` level 0, `segments` level 1, `chunks` level 2 with `groups` as its
-directory; `newest` the newest point of each slot; `number_*` the other numeric series; `snapshots`
+directory and `places` as its space-time index; `newest` the newest point of each slot; `number_*` the other numeric series; `snapshots`
 the state of the analytics. Tables of counters and quarantine belong to `store/ledger.py`.
 """
 
@@ -56,6 +56,12 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     """,
     "-- Extras lie as columns from here on: in open batches (`LB2`), and in frames (bit 30).",
+    """
+    CREATE TABLE places (
+        id INTEGER PRIMARY KEY, part INTEGER NOT NULL, hour INTEGER NOT NULL, day INTEGER NOT NULL,
+        rows INTEGER NOT NULL, checksum INTEGER NOT NULL, blob BLOB NOT NULL, UNIQUE (part, hour, day)
+    ) STRICT;
+    """,
 )
 
 
@@ -89,7 +95,7 @@ def checksum(table: str, key: int, blob: bytes) -> int:
 
 
 _SEEDS = {name: xxhash.xxh3_64_intdigest(name.encode()) for name in (
-    "open_batches", "segments", "chunks", "newest", "number_chunks", "snapshots",
+    "open_batches", "segments", "chunks", "newest", "number_chunks", "snapshots", "places",
 )}  # fmt: skip
 
 
