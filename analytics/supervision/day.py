@@ -49,6 +49,7 @@ class _Piece:
 
 
 _COLUMNS = tuple(_Piece.__dataclass_fields__)
+_RECORD = np.dtype(list(zip(_COLUMNS, ("<i4", "<i4", "<i4", "<i4", "<u2", "<u2", "<u2"), strict=True)))
 
 
 class DayPoints:
@@ -113,8 +114,7 @@ class DayPoints:
             end = min(first + vehicles, len(self.slots))
             piece = _ordered([piece.cut(first, end) for piece in self._pieces], first, end)
             slot = self.slots[piece.of]
-            for column in (slot, piece.after_ms, piece.lat, piece.lon, piece.speed, piece.flags, piece.marks):
-                self._digest.update(np.ascontiguousarray(column).data)
+            self._digest.update(_records(slot, piece))
             no_place = piece.lat == _NO_PLACE
             speed = piece.speed.astype(np.float32) / np.float32(_SPEED_SCALE)
             speed[piece.speed == _NO_SPEED] = np.nan
@@ -137,6 +137,15 @@ class DayPoints:
     def digest(self) -> str:
         """SHA-256 in hex over window and points as `parts` last gave them out: equal where the same data was judged."""
         return self._digest.hexdigest()
+
+
+def _records(slot: Ints, piece: _Piece) -> bytes:
+    """The points one after another, so that it does not matter how many are given out at once."""
+    records = np.empty(len(slot), _RECORD)
+    records["of"] = slot
+    for name in _COLUMNS[1:]:
+        records[name] = getattr(piece, name)
+    return records.tobytes()
 
 
 def _ordered(pieces: list[_Piece], first: int, end: int) -> _Piece:
