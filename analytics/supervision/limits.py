@@ -13,8 +13,8 @@ DEFAULT_DRIFT_POINTS = 5
 DEFAULT_OFFLINE_MS = 600_000
 #: 22 bytes each while a day is gathered: 1.8 GB.
 DEFAULT_MAX_POINTS = 80_000_000
-#: Vehicles looked at together: at one fix in ten seconds about 2 million points, some 700 MB of columns.
-DEFAULT_PART_VEHICLES = 256
+#: Vehicles looked at together: at one fix in fifteen seconds about 2 million points, some 800 MB of columns.
+DEFAULT_PART_VEHICLES = 512
 
 
 @dataclass(frozen=True, slots=True)
