@@ -75,6 +75,7 @@ class Reason(IntEnum):
     NOT_AUTHENTICATED = 25
     INCOMPLETE = 26
     ENCRYPTED = 27
+    STORE_REFUSED = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ REASON_WORDS: dict[Reason, Word] = {
     Reason.NOT_AUTHENTICATED: Word("a terminal that did not prove who it is", "终端未通过鉴权"),
     Reason.INCOMPLETE: Word("a message whose parts did not all come", "分包未收齐"),
     Reason.ENCRYPTED: Word("a message that is encrypted", "加密的消息"),
+    Reason.STORE_REFUSED: Word("the time-series server would not take it", "时序数据库拒绝写入"),
 }
 
 

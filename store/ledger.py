@@ -77,7 +77,7 @@ class Ledger:
             (outcome.position,),
         )
         if outcome.quarantined:
-            self._keep(outcome)
+            self.keep(outcome)
 
     def expire(self, rows: int) -> None:
         """Note that `rows` stored rows were deleted by retention."""
@@ -90,7 +90,8 @@ class Ledger:
             [(name, value) for name, value in counts.items() if value],
         )
 
-    def _keep(self, outcome: Outcome) -> None:
+    def keep(self, outcome: Outcome) -> None:
+        """Keep an outcome's quarantined rows, without counting them."""
         by_reason: defaultdict[int, list[Quarantined]] = defaultdict(list)
         for entry in outcome.quarantined:
             by_reason[int(entry.reason)].append(entry)
@@ -117,6 +118,10 @@ class Ledger:
     def forget_quarantine(self, before_received_ms: int) -> int:
         """Delete kept quarantined rows received before that time; counts stay. Return how many went."""
         return self._connection.execute("DELETE FROM quarantine WHERE received_ms < ?", (before_received_ms,)).rowcount
+
+    def forget_beyond(self, position: int) -> None:
+        """Delete kept quarantined rows that came from beyond a log position."""
+        self._connection.execute("DELETE FROM quarantine WHERE position > ?", (position,))
 
     def position(self) -> int:
         """The committed log position, 0 at first."""

@@ -12,7 +12,6 @@ called from any thread; they take turns. It decides nothing about points: that i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +34,7 @@ from store.series.chunk import DEFAULT_LEVEL
 from store.series.file import DEFAULT_CHECKPOINT_PAGES, SeriesFile
 from store.series.lookup import DEFAULT_MAX_LOOKUP_KEYS, Lookup
 from store.series.newest import Newest, newest_of
+from store.series.noting import devices_target, note_read
 from store.series.open_rows import OpenBatch, OpenRows
 from store.series.read import (
     Window,
@@ -326,14 +326,8 @@ class EmbeddedSeries(SeriesFile):
             raise UsageError(
                 f"The window is longer than {self._max_search_ms // DAY_MS} days.", mend="Search a shorter time."
             )
-        if slots is not None and devices is not None and len(devices) != len(slots):
-            raise UsageError("Not as many devices as slots.", mend="Give one device id for each slot.")
-        named = None if slots is None or devices is None else list(devices)
-        grant.cover(named, from_ms, to_ms)
-        target = "every device" if slots is None else f"{len(slots)} slots"
-        if named is not None:
-            target = named[0] if len(named) == 1 else f"{len(named)} devices"
-        detail = {"slots": slots.tolist()} if named is not None and slots is not None else {}
+        target = devices_target(grant, slots, devices, from_ms, to_ms)
+        detail = {"slots": slots.tolist()} if slots is not None and devices is not None else {}
         self._note(
             grant, "series.inside", target, from_ms, to_ms, area=area.to_json(), max_vehicles=max_vehicles, **detail
         )
@@ -354,14 +348,7 @@ class EmbeddedSeries(SeriesFile):
         `devices` are the ids of `slots`, needed when the grant covers only some devices. A newest
         point outside the grant's window is left out.
         """
-        if slots is not None and devices is not None and len(devices) != len(slots):
-            raise UsageError("Not as many devices as slots.", mend="Give one device id for each slot.")
-        named = None if slots is None or devices is None else list(devices)
-        grant.cover(named, grant.from_ms, grant.to_ms)
-        if named is None:
-            target = "every device" if slots is None else f"{len(slots)} slots"
-        else:
-            target = named[0] if len(named) == 1 else f"{len(named)} devices"
+        target = devices_target(grant, slots, devices, grant.from_ms, grant.to_ms)
         detail = {"slots": slots.tolist()} if slots is not None else {}
         self._note(grant, "series.latest", target, grant.from_ms, grant.to_ms, **detail)
         wanted = None if slots is None else np.unique(slots).astype(np.int64)
@@ -441,6 +428,4 @@ class EmbeddedSeries(SeriesFile):
     def _note(self, grant: Grant, action: str, target: str, from_ms: int, to_ms: int, **detail: object) -> None:
         """The audit row; an error here ends the read."""
         self._alive()
-        purpose = asdict(grant.purpose)
-        text = ":".join(str(purpose[name]) for name in ("code", "ref", "note")).rstrip(":")
-        self._audit.append(grant.who, grant.role, action, target, text, {"from_ms": from_ms, "to_ms": to_ms, **detail})
+        note_read(self._audit, grant, action, target, from_ms, to_ms, **detail)

@@ -33,9 +33,7 @@ _READ_BYTES = 1 << 20
 #: Faster than the default of 6 and nearly as small: lines repeat themselves.
 _GZIP_LEVEL = 1
 _GZIP_WINDOW = 31
-_WAIT_AND_TRY = frozenset(
-    (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
-)
+_WAIT_AND_TRY = frozenset((HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS))
 _DENIED = frozenset((HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND))
 
 #: A value of a query's parameter.
@@ -112,7 +110,8 @@ def read_token(path: Path) -> str:
             line = stream.read(MAX_TOKEN_BYTES).splitlines()[:1]
     except OSError as error:
         raise SettingsError(
-            f"{path} cannot be read: {error.strerror or error}.", mend="Put the server's token into it, readable by us alone."
+            f"{path} cannot be read: {error.strerror or error}.",
+            mend="Put the server's token into it, readable by us alone.",
         ) from error
     token = line[0].decode("ascii", "replace").strip() if line else ""
     if not token or not token.isascii() or not token.isprintable():
@@ -182,7 +181,9 @@ class Connection:
         """
         from influxdb_client import Dialect  # noqa: PLC0415 see `__init__`
 
-        dialect = Dialect(header=True, delimiter=",", annotations=[], comment_prefix="#", date_time_format="RFC3339Nano")
+        dialect = Dialect(
+            header=True, delimiter=",", annotations=[], comment_prefix="#", date_time_format="RFC3339Nano"
+        )
         with talking(writing=False):
             answer = self._queries.query_raw(query, dialect=dialect, params=dict(params))
             try:
@@ -201,7 +202,7 @@ class Connection:
         """Whether the server answers at all."""
         try:
             return bool(self._client.ping())
-        except Exception:  # noqa: BLE001 whatever it is, it is not there
+        except Exception:  # whatever it is, it is not there
             return False
 
     def close(self) -> None:

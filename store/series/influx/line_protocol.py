@@ -45,8 +45,7 @@ MIN_TIME_MS, MAX_TIME_MS = -((1 << 63) // 1_000_000) + 1, (1 << 63) // 1_000_000
 MAX_FIXED = float(1 << 53)
 
 _CONTROL = {code: f"%{code:02X}" for code in (*range(0x20), 0x7F, ord("%"), ord("\\"))}
-_TAG_ESCAPES = str.maketrans({**_CONTROL, ",": "\\,", " ": "\\ ", "=": "\\="})
-_PLAIN_ESCAPES = str.maketrans(_CONTROL)
+_SEPARATORS = str.maketrans({",": "\\,", " ": "\\ ", "=": "\\="})
 _EMPTY = "%"
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
 
@@ -58,7 +57,7 @@ def plain_tag(text: str) -> str:
     control characters and `%` itself are kept as `%` and two hexadecimal digits, and an empty text as `%`.
     """
     kept = text.encode("utf-8", "surrogatepass").decode("utf-8", "backslashreplace") if _lone(text) else text
-    return kept.translate(_PLAIN_ESCAPES) or _EMPTY
+    return kept.translate(_CONTROL) or _EMPTY
 
 
 def _lone(text: str) -> bool:
@@ -67,14 +66,7 @@ def _lone(text: str) -> bool:
 
 def tag(text: str) -> bytes:
     """A tag value as it stands in a line: `plain_tag` with comma, space and equals sign escaped."""
-    kept = plain_tag(text)
-    return kept.translate(str.maketrans({",": "\\,", " ": "\\ ", "=": "\\="})).encode()
-
-
-def text_field(text: str) -> bytes:
-    """A text field's value as it stands in a line; control characters as in `plain_tag`."""
-    kept = plain_tag(text)[:MAX_TEXT_BYTES].replace('"', '\\"')
-    return f'"{kept}"'.encode()
+    return plain_tag(text).translate(_SEPARATORS).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +249,7 @@ def _extras(table: _Table, extra: Extras, rows: int) -> None:
     if odd.any():
         step = MAX_TEXT_BYTES // 2
         texts = {row: extra[row] for row in extra.rows[odd].tolist()}
-        for number in range(-(-max(max(map(len, texts.values())), 1) // step)):
+        for number in range(-(-max(*map(len, texts.values()), 1) // step)):
             part = {
                 row: text[number * step : (number + 1) * step].hex().encode()
                 for row, text in texts.items()

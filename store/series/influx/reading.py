@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from model.area import Box
 from model.batch import COLUMNS, PointBatch
 from model.extras import NO_EXTRAS, Extras
 from store.series.influx.connection import Connection, Param
@@ -30,6 +31,8 @@ Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
 
 NS_PER_MS = 1_000_000
+#: Of `model.area.Box`, in a degree.
+_BOX_UNITS = 1_000_000
 #: Slots of one query.
 SLOTS_PER_QUERY = 64
 
@@ -48,15 +51,18 @@ _ONE_IDENTITY_QUERY = f"{_FIX} |> filter(fn: (r) => r.slot == s0) |> filter(fn: 
 _NEWEST_QUERY = f"{_FIX} |> last() {_KEEP}"
 _NEWEST_OF_QUERY = f"{_FIX} |> filter(fn: (r) => {_SOME}) |> last() {_KEEP}"
 _HOURS_QUERY = (
-    f"{_FIX} {_FLAGS} |> aggregateWindow(every: 1h, fn: count, createEmpty: false, timeSrc: \"_start\")"
+    f'{_FIX} {_FLAGS} |> aggregateWindow(every: 1h, fn: count, createEmpty: false, timeSrc: "_start")'
     ' |> group(columns: ["_time"]) |> sum() |> keep(columns: ["_time", "_value"])'
 )
 _DAYS_QUERY = (
-    f"{_FIX} {_FLAGS} |> aggregateWindow(every: 1d, fn: count, createEmpty: false, timeSrc: \"_start\")"
+    f'{_FIX} {_FLAGS} |> aggregateWindow(every: 1d, fn: count, createEmpty: false, timeSrc: "_start")'
     ' |> group(columns: ["_time", "age"]) |> sum() |> keep(columns: ["_time", "_value", "age"])'
 )
 _SLOTS_OF_QUERY = f'{_FIX} {_FLAGS} |> first() |> keep(columns: ["slot"]) |> group() |> distinct(column: "slot")'
 _AGES_QUERY = f'{_FIX} {_FLAGS} |> first() |> keep(columns: ["age"]) |> group() |> distinct(column: "age")'
+_PLACES = f'{_FIX} |> filter(fn: (r) => r._field == "lat" or r._field == "lon")'
+_LEAST_QUERY = f'{_PLACES} |> min() |> keep(columns: ["_value", "_field", "slot", "age"])'
+_MOST_QUERY = f'{_PLACES} |> max() |> keep(columns: ["_value", "_field", "slot", "age"])'
 _NUMBERS_QUERY = (
     f'{_SOURCE} |> filter(fn: (r) => r._measurement == "numbers" and r.series == series and r.source == source)'
     ' |> keep(columns: ["_time", "_value", "_field"])'
@@ -176,6 +182,28 @@ def slots_in(connection: Connection, from_ms: int, to_ms: int) -> list[int]:
     """Slots that have points in a window, ascending."""
     params: dict[str, Param] = {"bucket": connection.server.bucket, **window(from_ms, to_ms)}
     return sorted(int(row[0]) for row in connection.rows(_SLOTS_OF_QUERY, params, ("_value",)))
+
+
+def near(connection: Connection, box: Box, from_ms: int, to_ms: int) -> list[int]:
+    """Slots, ascending, that went as far in a window that their bounds touch a box: whoever was in it, and others."""
+    params: dict[str, Param] = {"bucket": connection.server.bucket, **window(from_ms, to_ms)}
+    least: dict[tuple[str, int], float] = {}
+    most: dict[tuple[str, int], float] = {}
+    for query, held, further in ((_LEAST_QUERY, least, min), (_MOST_QUERY, most, max)):
+        for value, name, slot in connection.rows(query, params, ("_value", "_field", "slot")):
+            key = name, int(slot)
+            held[key] = further(held.get(key, float(value)), float(value))
+    sides = (("lat", box.south, box.north), ("lon", box.west, box.east))
+    return sorted(
+        slot
+        for slot in {slot for _, slot in least}
+        if all(
+            (name, slot) in least
+            and least[name, slot] * _BOX_UNITS <= high + 1
+            and most[name, slot] * _BOX_UNITS >= low - 1
+            for name, low, high in sides
+        )
+    )
 
 
 def ages(connection: Connection) -> list[int]:

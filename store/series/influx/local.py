@@ -1,0 +1,142 @@
+"""`influx.db`: what stays beside the log when the series are in InfluxDB: snapshots of the analytics, quarantined rows.
+
+Invariants: the position and the counters are not here but with the points, so that a server that was lost or set back is
+seen; what was kept for a position beyond the committed one is forgotten when the file is opened, and comes again from the
+log. Both may hold protected data, so neither is sent to the server.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from model.codes import Reason
+from model.errors import StoreError, TryAgain
+from model.seams import Outcome, Totals
+from store.database import connect, migrate, schema_version, transaction, translated
+from store.ledger import DEFAULT_MAX_QUARANTINE_ROWS_PER_REASON, LEDGER_SCHEMA, Ledger, QuarantineRow
+from store.series.schema import checksum, text_key, verified
+
+FILE = "influx.db"
+LOCAL_MIGRATIONS = (
+    """
+    CREATE TABLE snapshots (
+        name TEXT PRIMARY KEY, position INTEGER NOT NULL, checksum INTEGER NOT NULL, blob BLOB NOT NULL
+    ) STRICT;
+    """
+    + LEDGER_SCHEMA,
+)
+
+
+class LocalFile:
+    """One SQLite file. All methods may be called from any thread; they take turns.
+
+    Args:
+        path: made when missing, unless `read_only`.
+        read_only: open beside a running writer.
+        max_quarantine_rows_per_reason: quarantined rows kept of each reason.
+
+    Raises StoreError, Corrupt, SchemaTooNew; TryAgain when there is nothing yet to read.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        max_quarantine_rows_per_reason: int = DEFAULT_MAX_QUARANTINE_ROWS_PER_REASON,
+    ) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        self._closed = False
+        self._connection = connect(path, read_only=read_only)
+        try:
+            if read_only and schema_version(self._connection) == 0:
+                raise TryAgain(f"{path} holds nothing yet.", mend="Start the service with `lucheng run` first.")
+            if not read_only or schema_version(self._connection) > len(LOCAL_MIGRATIONS):
+                migrate(self._connection, LOCAL_MIGRATIONS, path)
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise translated(error, path) from error
+        except BaseException:
+            self._connection.close()
+            raise
+        self._ledger = Ledger(self._connection, max_quarantine_rows_per_reason=max_quarantine_rows_per_reason)
+
+    @contextmanager
+    def using(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for one caller at a time; SQLite's errors leave as ours."""
+        with self._lock:
+            if self._closed:
+                raise StoreError("The series store is closed.", mend="Open it again.")
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise translated(error, self._path) from error
+
+    def keep(self, outcome: Outcome, committed: int) -> None:
+        """Keep an outcome's quarantined rows; those of an attempt that was not committed go first."""
+        if outcome.quarantined:
+            with self.using() as connection, transaction(connection):
+                self._ledger.forget_beyond(committed)
+                self._ledger.keep(outcome)
+
+    def forget_beyond(self, position: int) -> None:
+        """Forget quarantined rows and snapshots of positions that the store does not have."""
+        with self.using() as connection, transaction(connection):
+            self._ledger.forget_beyond(position)
+            connection.execute("DELETE FROM snapshots WHERE position > ?", (position,))
+
+    def forget_quarantine(self, before_received_ms: int) -> None:
+        """Delete kept quarantined rows received before that time."""
+        with self.using() as connection, transaction(connection):
+            self._ledger.forget_quarantine(before_received_ms)
+
+    def record(self, outcome: Outcome) -> int:
+        """Count an outcome here, for a server that is only written to; return the position."""
+        with self.using() as connection, transaction(connection):
+            self._ledger.record(outcome)
+        return outcome.position
+
+    def totals(self) -> Totals:
+        """Counters and position as `record` left them."""
+        with self.using():
+            return self._ledger.totals()
+
+    def quarantine_list(self, reason: Reason | None, before_id: int | None, limit: int) -> list[QuarantineRow]:
+        """Kept quarantined rows, the newest first."""
+        with self.using():
+            return self._ledger.quarantine_list(reason=reason, before_id=before_id, limit=limit)
+
+    def quarantine_show(self, number: int) -> QuarantineRow:
+        """One kept quarantined row; raises NotFound."""
+        with self.using():
+            return self._ledger.quarantine_show(number)
+
+    def put_snapshot(self, name: str, position: int, blob: bytes) -> None:
+        """Keep the state `blob` of `name` as of log position `position`, in place of the one before."""
+        with self.using() as connection, transaction(connection):
+            connection.execute(
+                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)",
+                (name, position, checksum("snapshots", text_key(name), blob), blob),
+            )
+
+    def snapshot(self, name: str) -> tuple[int, bytes] | None:
+        """(position, blob) of `name`, None when there is none. Raises Corrupt."""
+        with self.using() as connection:
+            row = connection.execute(
+                "SELECT position, checksum, blob FROM snapshots WHERE name = ?", (name,)
+            ).fetchone()
+        if row is None:
+            return None
+        return int(row[0]), verified("snapshots", text_key(name), row[1], row[2], f"snapshot {name}")
+
+    def close(self) -> None:
+        """Release the file; may be called twice."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._connection.close()
