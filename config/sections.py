@@ -30,6 +30,7 @@ from config.clean import Clean
 from config.desk import Desk
 from config.gateway import Commands, Evidence, Gateway, Operators
 from config.rules import Rules
+from config.supervision import Supervision
 
 __all__ = ["BROKER_SCHEMES", "Settings", "section_types", "split_url"]
 
@@ -358,6 +359,7 @@ class Settings(Section):
     fences: Fences = Fences()
     clean: Clean = Clean()
     rules: Rules = Rules()
+    supervision: Supervision = Supervision()
     desk: Desk = Desk()
     gateway: Gateway = Gateway()
     commands: Commands = Commands()

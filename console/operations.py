@@ -33,6 +33,7 @@ from console.kept_rows import (
     signal_row,
 )
 from console.recording_operations import RecordingOperations
+from console.report_operations import ReportOperations
 from console.track_rows import FIRST_MS, LAST_MS, places, track_json
 from console.trip_operations import TripOperations
 from devices.directory import KIND_CODE, KINDS, Directory
@@ -77,7 +78,9 @@ class Track:
         return track_json(self.device, self.points)
 
 
-class Operations(RecordingOperations, ContextOperations, EvidenceOperations, TripOperations, AuditOperations):
+class Operations(
+    RecordingOperations, ContextOperations, EvidenceOperations, TripOperations, ReportOperations, AuditOperations
+):
     """The operations of one open data folder; safe to call from several threads.
 
     Args:

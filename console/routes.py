@@ -36,6 +36,7 @@ ROUTES: tuple[Route, ...] = (
     Route("where", "GET", "/v1/where"),
     Route("track", "GET", "/v1/track"),
     Route("trips", "GET", "/v1/trips"),
+    Route("report_supervision", "GET", "/v1/reports/supervision", slow=True),
     Route("quarantine_list", "GET", "/v1/quarantine"),
     Route("quarantine_show", "GET", "/v1/quarantine/{number}"),
     Route("signal_list", "GET", "/v1/signals"),

@@ -14,6 +14,7 @@ AUDIT_ACTIONS: dict[str, Word] = {
     "quarantine.list": Word("listed quarantined data", "列出隔离数据"),
     "quarantine.show": Word("read a quarantined payload", "查阅隔离报文"),
     "read.audit": Word("read the audit", "查阅审计记录"),
+    "report.supervision": Word("had the daily supervision of taxis reported", "生成出租车每日监管报表"),
     "read.refused": Word("was refused a read", "查阅被拒绝"),
     "audit.verify": Word("verified the audit", "校验审计链"),
     "read.evidence": Word("read what evidence there is", "查阅证据目录"),

@@ -17,6 +17,7 @@ import lucheng.cli.evidence_commands as pieces
 import lucheng.cli.fence_commands as fences
 import lucheng.cli.keep_commands as keep
 import lucheng.cli.read_commands as read
+import lucheng.cli.report_commands as reports
 import lucheng.cli.rule_commands as rules
 import lucheng.cli.service_commands as service
 import lucheng.cli.simulate_command as simulating
@@ -71,6 +72,7 @@ for name, sub, panel in (
     ("unit", units.unit, "panel.alarms"),
     ("ebike", ebikes.ebike, "panel.alarms"),
     ("evidence", pieces.evidence, "panel.alarms"),
+    ("report", reports.report, "panel.read"),
     ("quarantine", read.quarantine, "panel.read"),
     ("signal", read.signal, "panel.read"),
     ("device", devices.device, "panel.devices"),

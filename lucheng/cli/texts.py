@@ -157,6 +157,20 @@ TEXTS: dict[str, Word] = {
         "{trips} trips, {stops} stops; {km} km in {driving}, standing {standing}, occupied {occupied}; times in {zone}",
         "行程 {trips} 次，停留 {stops} 次；行驶 {km} 公里，用时 {driving}，停留 {standing}，载客里程占比 {occupied}；时间为 {zone}",
     ),
+    "report": Word("Reports on what is stored.", "报表。"),
+    "report.supervision": Word(
+        "The daily supervision of the taxis: way, time, overspeed, driving time, areas, silence, quality of data.",
+        "出租车每日监管报表：里程、时长、超速、疲劳、区域、离线与数据质量。",
+    ),
+    "report.date": Word("Local day of the city, e.g. 2026-11-22.", "城市本地日期，如 2026-11-22。"),
+    "report.device": Word("Only this taxi; may be given several times.", "仅此出租车，可多次给出。"),
+    "report.format": Word("html, csv or json.", "html、csv 或 json。"),
+    "report.table": Word(
+        "Table of the CSV: vehicles, overspeed, fatigue, areas, gaps or hours.",
+        "CSV 的表：vehicles、overspeed、fatigue、areas、gaps 或 hours。",
+    ),
+    "report.out": Word("File to write, a new one; - is standard output.", "写入的新文件；- 为标准输出。"),
+    "report.saved": Word("Written: {file}", "已写入：{file}"),
     "where": Word("The newest place of each device.", "各设备最新位置。"),
     "quarantine": Word("What could not be trusted, and why.", "隔离数据及原因。"),
     "quarantine.list": Word("What was quarantined, newest first.", "隔离条目，最新在前。"),
@@ -283,3 +297,8 @@ def text(key: str, **fields: object) -> str:
     """The text `key` in the language of this process, with its fields filled in."""
     chosen = in_language(TEXTS[key])
     return chosen.format(**fields) if fields else chosen
+
+
+def chosen_language() -> str:
+    """The language of this process, `zh` or `en`."""
+    return _LANGUAGE
