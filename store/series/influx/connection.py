@@ -194,9 +194,10 @@ class Connection:
                 answer.release_conn()
 
     def delete(self, bucket: str, from_ms: int, to_ms: int, predicate: str) -> None:
-        """Delete what has a time in the window and fits `predicate` (a constant of this package)."""
+        """Delete what has from_ms <= time < to_ms and fits `predicate` (of this package's own making: it takes no parameters)."""
+        until = _when(to_ms) - timedelta(microseconds=1)  # the server deletes the end of a window, too
         with talking(writing=False):
-            self._client.delete_api().delete(_when(from_ms), _when(to_ms), predicate, bucket=bucket)
+            self._client.delete_api().delete(_when(from_ms), until, predicate, bucket=bucket)
 
     def ready(self) -> bool:
         """Whether the server answers at all."""

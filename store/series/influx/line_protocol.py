@@ -36,8 +36,8 @@ TABLE_BYTES = 4 << 20
 WIDE_EXTRA_BYTES = 128
 #: Server's limit of one text field.
 MAX_TEXT_BYTES = 60_000
-#: Of one tag value, as it is sent.
-MAX_TAG_BYTES = 1_024
+#: Of a device's id in its tag; rows are told apart by `slot`.
+MAX_DEVICE_CHARS = 256
 
 #: Times that nanoseconds of 64 bits can hold, ms; half open.
 MIN_TIME_MS, MAX_TIME_MS = -((1 << 63) // 1_000_000) + 1, (1 << 63) // 1_000_000 - 1
@@ -142,9 +142,7 @@ class Prefixes:
     def _extend(self, slots: int) -> None:
         ids = self._device_ids()
         for slot in range(len(self._texts), max(slots, len(ids))):
-            name = tag(ids[slot])[:MAX_TAG_BYTES] if slot < len(ids) else b""
-            if name.endswith(b"\\"):  # cut within an escape
-                name = name[:-1]
+            name = tag(ids[slot][:MAX_DEVICE_CHARS]) if slot < len(ids) else b""
             device = b",device=" + name if name else b""
             self._texts.append(device + b",slot=%d flags=" % slot)
         self._words = np.array(self._texts)
