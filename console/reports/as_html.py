@@ -21,6 +21,8 @@ from model.codes import ALARM_BY_NAME
 DEFAULT_EVIDENCE_ROWS = 1_000
 #: Companies in the chart; those with the lowest rate are shown.
 CHART_COMPANIES = 7
+#: A table with more columns is written smaller.
+DENSE_COLUMNS = 16
 _BINS = 12
 _MINUTE_S, _HOUR_S = 60, 3_600
 
@@ -131,7 +133,7 @@ class _Page:
             "c.companies",
             bars(
                 [row["company"] or text(self._language, "no_company") for row in worst],
-                [row["completeness"] * 100 for row in worst],
+                [(1.0 - row["completeness"]) * 100 for row in worst],
                 title=self._t("c.companies"),
                 decimals=1,
             ),
@@ -155,7 +157,8 @@ class _Page:
             + "</tr>\n"
             for row in some
         )
-        return f'{head}<div class="table"><table><thead><tr>{heads}</tr></thead><tbody>\n{body}</tbody></table></div>\n'
+        dense = _class("dense" if len(shown) > DENSE_COLUMNS else "")
+        return f'{head}<div class="table"><table{dense}><thead><tr>{heads}</tr></thead><tbody>\n{body}</tbody></table></div>\n'
 
     def _how(self) -> str:
         limits = self._report["limits"]
@@ -190,8 +193,9 @@ class _Page:
     def _spell(self, key: str, name: str | None = None) -> _Column:
         return _Column(self._t(key), lambda row: _lasted(row[name or key]), "n")
 
-    def _time(self, key: str) -> _Column:
-        return _Column(self._t(key), lambda row: self._clock(row[key]) if row[key] else "", "n")
+    def _time(self, key: str, *, seconds: bool = True) -> _Column:
+        letters = None if seconds else -len(":00")
+        return _Column(self._t(key), lambda row: self._clock(row[key])[:letters] if row[key] else "", "n")
 
     def _place(self) -> _Column:
         return _Column(self._t("place"), lambda row: _place(row["lat"], row["lon"]), "n")
@@ -208,7 +212,7 @@ class _Page:
         if company:
             heads = [self._company(), self._count("vehicles"), self._count("online"), self._rate("online_rate")]
         else:
-            heads = [*self._heads(), self._time("first"), self._time("last")]
+            heads = [*self._heads(), self._time("first", seconds=False), self._time("last", seconds=False)]
         rest = [
             self._rate("completeness"),
             self._rate("valid_rate"),

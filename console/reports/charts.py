@@ -21,7 +21,7 @@ Value = float | None
 
 
 def columns(labels: Sequence[str], values: Sequence[Value], *, title: str, most: float | None = None) -> str:
-    """Upright bars, one for each label; every third label is written where there are many.
+    """Upright bars, one for each label; every second or third label is written where there are many.
 
     `most` is the top of the scale, by default one that holds the values.
     """
@@ -36,7 +36,7 @@ def columns(labels: Sequence[str], values: Sequence[Value], *, title: str, most:
         parts.append(
             f'<text class="tick" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_number(step * tick)}</text>'
         )
-    every = 1 if len(labels) <= 12 else 3
+    every = next(step for least, step in ((13, 3), (9, 2), (0, 1)) if len(labels) >= least)
     for at, (label, value) in enumerate(zip(labels, values, strict=True)):
         x = _LEFT + at * each
         if value is not None:
@@ -52,11 +52,11 @@ def columns(labels: Sequence[str], values: Sequence[Value], *, title: str, most:
     return "".join((*parts, "</svg>"))
 
 
-def bars(labels: Sequence[str], values: Sequence[Value], *, title: str, low: float = 0.0, decimals: int = 0) -> str:
-    """Lying bars with their values beside them; the scale begins at `low`."""
+def bars(labels: Sequence[str], values: Sequence[Value], *, title: str, decimals: int = 0) -> str:
+    """Lying bars with their values beside them."""
     high = max(HEIGHT, len(values) * _ROW + 16)
     most = max((v for v in values if v is not None), default=0.0)
-    span = max(most - low, 1e-9)
+    span = max(most, 1e-9)
     wide = WIDTH - _LABEL - 60
     parts = [_open(high, title)]
     for at, (label, value) in enumerate(zip(labels, values, strict=True)):
@@ -65,7 +65,7 @@ def bars(labels: Sequence[str], values: Sequence[Value], *, title: str, low: flo
             f'<text class="label" x="{_LABEL - 8}" y="{y + 13}" text-anchor="end">{escape(_short(label))}'
             f"<title>{escape(label)}</title></text>"
         )
-        long = 0.0 if value is None else wide * max(value - low, 0.0) / span
+        long = 0.0 if value is None else wide * value / span
         shown = "–" if value is None else f"{value:,.{decimals}f}"
         parts.append(f'<rect class="bar" x="{_LABEL}" y="{y}" width="{long:.1f}" height="17"/>')
         parts.append(f'<text class="value" x="{_LABEL + long + 6:.1f}" y="{y + 13}">{shown}</text>')

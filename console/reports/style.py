@@ -33,7 +33,10 @@ th{background:var(--head);text-align:left;font-weight:600;vertical-align:bottom}
 th,td{padding:4px 8px;border-bottom:1px solid var(--line)}
 tr:last-child td{border-bottom:0}
 td{white-space:nowrap}
-td.text{white-space:normal;min-width:90px;max-width:210px;overflow-wrap:anywhere}
+td.text{white-space:normal;min-width:120px;max-width:230px;overflow-wrap:break-word}
+.dense{font-size:11.5px}
+.dense th,.dense td{padding:3px 5px}
+.dense td.text{min-width:84px}
 th.n,td.n{text-align:right}
 dl{display:grid;grid-template-columns:190px 1fr;gap:4px 14px;font-size:13px;margin:0}
 dt{font-weight:600}
@@ -44,8 +47,9 @@ dd{margin:0;color:var(--soft)}
 html{color-scheme:light}
 body{font-size:11px}
 main{max-width:none;padding:0}
-table{font-size:9px}
-th,td{padding:2px 4px}
+table,.dense{font-size:8.5px}
+th,td,.dense th,.dense td{padding:2px 3px}
+td.text,.dense td.text{min-width:50px}
 thead{display:table-header-group}
 tr{break-inside:avoid}
 h2{break-after:avoid}
