@@ -141,7 +141,7 @@ def together(pieces: Sequence[Boxes]) -> Boxes:
 def candidates(boxes: Boxes, hour: int, box: Box, from_ms: int, to_ms: int) -> Bools:
     """Which slots may have been in a box within the window, or have crossed it between two points of this hour, (n,)."""
     first, end = slices_in(hour, from_ms, to_ms)
-    met: Bools = boxes.touch(box)[:, first:end].any(axis=1)
+    met = np.asarray(boxes.touch(box)[:, first:end].any(axis=1))
     again = np.flatnonzero(boxes.mixed & ~met)
     if len(again) and end - first > 1:
         low, high = boxes.low[again, :, first:end], boxes.high[again, :, first:end]

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from store.series import places as place_index
 from store.series.chunk import DEFAULT_LEVEL, decode_many, encode_groups
 from store.series.newest import Newest
 from store.series.open_rows import OpenRows
-from store.series.places import forget, note_chunks
 from store.series.read import ChunkRow, decode_chunks, slot_ranges
 from store.series.rows import PART_BITS, Rows, Value, compact
 from store.series.schema import MAX_PATCH, checksum, chunk_key, chunk_keys, key_parts, verified
@@ -172,7 +172,7 @@ def insert_chunks(connection: sqlite3.Connection, rows: Rows, day: int, rules: S
         "INSERT INTO groups VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows",
         [(part, hour, day, count) for (hour, part), count in totals.items()],
     )
-    note_chunks(connection, rows, starts, day, known)
+    place_index.note_chunks(connection, rows, starts, day, known)
     for hour, slot in crowded:
         _merge_chunks(connection, hour, slot, day, rules)
 
@@ -229,7 +229,7 @@ def _merge_chunks(connection: sqlite3.Connection, hour: int, slot: int, day: int
             (rows.count, part, hour, newest_day),
         )
         connection.execute("DELETE FROM groups WHERE part = ? AND hour = ? AND rows = 0", (part, hour))
-        forget(connection, part, hour)  # made again from the chunks, when its turn comes
+        place_index.forget(connection, part, hour)  # made again from the chunks, when its turn comes
     connection.execute(
         "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)",
         (key, newest_day, rows.count, checksum("chunks", key, frame), frame),

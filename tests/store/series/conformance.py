@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from model.area import Circle, Polygon
 from model.batch import COLUMNS, PointBatch, fixed
-from model.codes import Reason
+from model.codes import Flag, Mark, Reason
 from model.errors import AuditUnwritable, Refused, StoreError, UsageError
 from model.grant import Grant, Purpose
 from model.quarantine import Quarantined
 from model.seams import Audit, Outcome, Samples, SeriesStore
+from tests.store.series.searched import Oracle, check
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 #: A full hour in October 2025, UTC.
@@ -231,6 +233,77 @@ class SeriesConformance:
         assert store.totals() == totals
         same(store.track(grant(), "taxi/1", 1, 0, 1 << 60), by_time(points, 1))
 
+    def test_a_search_is_what_looking_at_every_point_finds(self, store: SeriesStore) -> None:
+        points = drive(8, 2 * 3600, step_s=40)
+        half = len(points) // 2
+        store.commit(Outcome(1, points.take(np.arange(half))), stored_ms=T0)
+        store.seal(T0 + HOUR_MS)
+        store.commit(Outcome(2, points.take(np.arange(half, len(points)))), stored_ms=T0)
+        lat, lon = points.lat, points.lon
+        small = Circle(float(lat[half]), float(lon[half]), 40.0)
+        square = Polygon(
+            (
+                ((float(lon[9]), float(lat[9])), (float(lon[9]) + 2e-3, float(lat[9])), (float(lon[9]), float(lat[9]) + 1e-3)),
+                ((float(lon[9]) + 1e-4, float(lat[9]) + 1e-4), (float(lon[9]) + 3e-4, float(lat[9]) + 1e-4), (float(lon[9]) + 1e-4, float(lat[9]) + 3e-4)),
+            )
+        )  # fmt: skip
+        crossed = 0
+        for area in (small, Circle(float(lat[3]), float(lon[3]), 300.0), square):
+            for from_ms, to_ms in ((T0, T0 + 2 * HOUR_MS), (T0 + 1_000_000, T0 + 4_000_000)):
+                expected = Oracle(area).search(points, from_ms, to_ms)
+                crossed += sum(len(found.legs) for found in expected.values())
+                check(store.inside(grant(), area, from_ms, to_ms, max_vehicles=8), expected)
+        assert crossed
+        some = np.array([5, 2, 77], np.int32)
+        expected = Oracle(small).search(points.take(np.isin(points.slot, some)), T0, T0 + HOUR_MS)
+        check(store.inside(grant(), small, T0, T0 + HOUR_MS, max_vehicles=8, slots=some), expected)
+        with pytest.raises(Refused):
+            store.inside(grant(), Circle(40.65, 109.84, 40_000.0), T0, T0 + HOUR_MS, max_vehicles=7)
+
+    def test_a_leg_that_crosses_is_told_as_interpolated(self, store: SeriesStore) -> None:
+        """One device a case, all from west to east past a gate of 200 m, 100 s before and after the hour is full."""
+        gate = Polygon((((109.0, 40.0), (109.002, 40.0), (109.002, 40.002), (109.0, 40.002)),))
+        cases: list[tuple[int, int, int]] = [  # seconds of the leg, mark and flag of its end
+            (200, 0, 0),
+            (300, 0, 0),
+            (301, 0, 0),
+            (200, int(Mark.JUMP), 0),
+            (200, int(Mark.NO_FIX), 0),
+            (200, 0, int(Flag.SIGHTED)),
+            (200, int(Mark.LATE), int(Flag.OCCUPIED)),
+        ]
+        pieces = [
+            PointBatch.of(
+                2,
+                {
+                    "slot": slot,
+                    "time_ms": [T0 + HOUR_MS - 100_000, T0 + HOUR_MS - 100_000 + took * 1000],
+                    "lat": 40.001,
+                    "lon": [108.998, 109.006],
+                    "marks": [0, mark],
+                    "flags": [0, flag],
+                },
+            )
+            for slot, (took, mark, flag) in enumerate(cases)
+        ]
+        points = PointBatch.concat(pieces)
+        early = points.time_ms < T0 + HOUR_MS
+        store.commit(Outcome(1, points.take(early)), stored_ms=T0)
+        store.seal(T0 + HOUR_MS)
+        store.commit(Outcome(2, points.take(~early)), stored_ms=T0)
+        for _ in range(2):
+            told = store.inside(grant(), gate, T0, T0 + 2 * HOUR_MS, max_vehicles=9)
+            assert [one.slot for one in told] == [0, 1, 6]
+            assert all(one.interpolated and one.first_interpolated and one.last_interpolated for one in told)
+            start = T0 + HOUR_MS - 100_000
+            assert [(one.first_ms - start, one.last_ms - start) for one in told] == [
+                (50_000, 100_000), (75_000, 150_000), (50_000, 100_000),
+            ]  # fmt: skip
+            same(told[1].legs, pieces[1])
+            # Only what lies within the window is joined.
+            assert store.inside(grant(), gate, T0, T0 + HOUR_MS, max_vehicles=9) == []
+            store.seal(T0 + DAY_MS)
+
     def test_every_read_is_audited_before_it_returns(self, store: SeriesStore, audit: ListAudit) -> None:
         store.commit(Outcome(1, drive(3, 60)), stored_ms=T0)
         mine = grant(["taxi/1"])
@@ -238,7 +311,14 @@ class SeriesConformance:
         assert next(iter(store.fleet(grant(), T0, T0 + HOUR_MS)))
         assert len(store.latest(grant(), None))
         store.numbers(grant(["camera/1"]), "luma", "camera/1", T0, T0 + HOUR_MS)
-        assert [row[2] for row in audit.rows] == ["series.track", "series.fleet", "series.latest", "series.numbers"]
+        ours = np.array([1], np.int32)
+        around = Circle(40.65, 109.84, 5_000.0)
+        assert store.inside(mine, around, T0, T0 + HOUR_MS, max_vehicles=5, slots=ours, devices=["taxi/1"])
+        assert [row[2] for row in audit.rows] == [
+            "series.track", "series.fleet", "series.latest", "series.numbers", "series.inside",
+        ]  # fmt: skip
+        assert audit.rows[4][3] == "taxi/1"
+        assert audit.rows[4][5]["area"] == {"center": [109.84, 40.65], "radius_m": 5_000.0}
         assert audit.rows[0][:5] == ("lina", "officer", "series.track", "taxi/1", "case:C-7:lost bag")
         assert audit.rows[0][5] == {"from_ms": T0, "to_ms": T0 + HOUR_MS}
 
@@ -252,6 +332,7 @@ class SeriesConformance:
             lambda given: store.latest(given, None),
             lambda given: store.latest(given, np.array([1], np.int32)),
             lambda given: store.numbers(given, "luma", "camera/1", T0, T0 + HOUR_MS),
+            lambda given: store.inside(given, Circle(40.65, 109.84, 500.0), T0, T0 + HOUR_MS, max_vehicles=5),
         ]
         for read in reads:
             with pytest.raises(Refused):

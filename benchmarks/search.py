@@ -1,0 +1,204 @@
+"""How fast is it told who was within 200 m of a place in an hour, out of how many days of a fleet?
+
+Run: `python -m benchmarks.search [--days N] [--taxis N] [--step-s N]`. A store is filled with taxis that drive about a city of some
+20 km (the model of `benchmarks.series`, a point every `--step-s`), the days copied by moving their times, and sealed. Then the
+same searches (200 m around the middle of the city, around a place nearer to its edge; 1 hour, 10 minutes, a day) through the
+index and, as the baseline in the same run, by looking at every point of the window (`fleet`). Answers are compared. It also
+prints what the index costs when sealing (the same fill with and without it, in turn) and how large it is. Asserts nothing.
+
+What a search costs does not depend on the days around it but for the depth of two trees; on the taxis it depends through
+those that may have been there. So a smaller store tells about a larger one with as many taxis.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.machine import machine
+from benchmarks.series import GRANT, HOUR_MS, SEED, T0, Fleet, NoAudit, Spent
+from model.area import Area, Circle, Polygon
+from model.batch import PointBatch
+from model.clock import SystemClock
+from model.presence import Presence, presences
+from model.seams import Outcome
+from store.series import places
+from store.series.embedded import EmbeddedSeries
+
+BATCH_ROWS = 10_000
+DAY_MS = 24 * HOUR_MS
+#: The model of the fleet makes a point every ten seconds.
+MODEL_STEP_S = 10
+MIDDLE_LAT, MIDDLE_LON = 40.65, 109.85
+
+
+class Days:
+    """One day of the fleet, to be copied to other days."""
+
+    def __init__(self, taxis: int, step_s: int) -> None:
+        fleet = Fleet(taxis, SEED)
+        every = step_s // MODEL_STEP_S
+        self._hours: list[PointBatch] = []
+        for _ in range(24):
+            time_s, lat, lon, speed, heading = (column[::every] for column in fleet.hour())
+            self._hours.append(
+                PointBatch.of(
+                    time_s.size,
+                    {
+                        "slot": np.tile(np.arange(taxis), len(time_s)),
+                        "time_ms": T0 + time_s.ravel() * 1000,
+                        "lat": lat.ravel() / 1e6,
+                        "lon": lon.ravel() / 1e6,
+                        "speed_kmh": speed.ravel(),
+                        "heading_deg": heading.ravel(),
+                    },
+                )
+            )
+
+    def hour(self, day: int, hour: int) -> Iterator[PointBatch]:
+        """The points of one hour, in order of arrival, in batches."""
+        whole = self._hours[hour]
+        for start in range(0, len(whole), BATCH_ROWS):
+            batch = whole.take(np.arange(start, min(start + BATCH_ROWS, len(whole))))
+            batch.time_ms += day * DAY_MS
+            yield batch
+
+
+def fill(store: EmbeddedSeries, source: Days, days: int, hours: int = 24) -> Spent:
+    """Commit and seal; return the time of sealing (the flush of what is open among it)."""
+    spent, position = Spent(), 0
+    for day in range(days):
+        for hour in range(hours):
+            for batch in source.hour(day, hour):
+                position += 1
+                store.commit(Outcome(position, batch), stored_ms=T0 + day * DAY_MS)
+            with spent:
+                store.seal(T0 + day * DAY_MS + (hour + 1) * HOUR_MS)
+    with spent:
+        store.seal(T0 + (days + 1) * DAY_MS)
+    return spent
+
+
+def opened(folder: Path) -> EmbeddedSeries:
+    folder.mkdir()
+    return EmbeddedSeries(folder / "series.db", audit=NoAudit(), clock=SystemClock())
+
+
+@contextmanager
+def without_index() -> Iterator[None]:
+    """Sealing as it would be without the index."""
+    kept = places.note_chunks
+    places.note_chunks = lambda *_: None
+    try:
+        yield
+    finally:
+        places.note_chunks = kept
+
+
+def report_sealing(folder: Path, source: Days, hours: int) -> None:
+    """CPU of committing and sealing some hours, with and without the index in turn."""
+    whole: dict[bool, list[float]] = {True: [], False: []}
+    for turn in range(5):
+        for indexed in (True, False) if turn % 2 else (False, True):
+            store = opened(folder / f"seal-{turn}-{indexed}")
+            before = time.process_time()
+            if indexed:
+                fill(store, source, 1, hours)
+            else:
+                with without_index():
+                    fill(store, source, 1, hours)
+            whole[indexed].append(time.process_time() - before)
+            rows = store.totals().stored
+            store.close()
+    least = {indexed: min(spent) for indexed, spent in whole.items()}
+    print(
+        f"storing {rows:,} points, commit to seal: {least[False] / rows * 1e9:.0f} ns a point without the index,"
+        f" {least[True] / rows * 1e9:.0f} with it: {least[True] / least[False] - 1:+.1%} CPU (least of {len(whole[True])})"
+    )
+
+
+def report_size(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        chunks, held = connection.execute("SELECT count(*), sum(length(blob)) FROM chunks").fetchone()
+        (index,) = connection.execute("SELECT sum(length(blob)) FROM places").fetchone()
+    print(
+        f"{chunks:,} chunks of {held / chunks:.0f} bytes, {index / chunks:.1f} bytes of index each: {index / held:.1%}"
+    )
+
+
+def timed(ask: Callable[[], list[Presence]], repeats: int) -> tuple[float, list[Presence]]:
+    took = []
+    for _ in range(repeats):
+        before = time.perf_counter()
+        found = ask()
+        took.append((time.perf_counter() - before) * 1e3)
+    return float(np.median(took)), found
+
+
+def report_searches(store: EmbeddedSeries, days: int, repeats: int) -> None:
+    """Searches and the scans that answer the same."""
+    middle, edge = Circle(MIDDLE_LAT, MIDDLE_LON, 200.0), Circle(MIDDLE_LAT + 0.06, MIDDLE_LON + 0.08, 200.0)
+    bend = Polygon(
+        (((109.80, 40.63), (109.90, 40.63), (109.90, 40.64), (109.81, 40.64), (109.81, 40.66), (109.80, 40.66)),)
+    )
+    start = T0 + days // 2 * DAY_MS + 8 * HOUR_MS
+    asked: list[tuple[str, Area, int, int]] = [
+        ("200 m in the middle, 1 h", middle, start, start + HOUR_MS),
+        ("200 m in the middle, 1 h from half past", middle, start + HOUR_MS // 2, start + HOUR_MS * 3 // 2),
+        ("200 m in the middle, 10 min", middle, start + 600_000, start + 1_200_000),
+        ("200 m nearer to the edge, 1 h", edge, start, start + HOUR_MS),
+        ("2 km in the middle, 1 h", Circle(MIDDLE_LAT, MIDDLE_LON, 2_000.0), start, start + HOUR_MS),
+        ("an L of 8 km, 10 min", bend, start + 600_000, start + 1_200_000),
+        ("200 m in the middle, a day", middle, start - 8 * HOUR_MS, start + 16 * HOUR_MS),
+    ]
+    for name, area, from_ms, to_ms in asked:
+        took, found = timed(lambda: store.inside(GRANT, area, from_ms, to_ms, max_vehicles=100_000), repeats)  # noqa: B023 - called at once
+        scanned, there = timed(
+            lambda: presences(store.fleet(GRANT, from_ms, to_ms), area, max_vehicles=100_000),  # noqa: B023 - called at once
+            1,
+        )
+        same = [(one.slot, one.first_ms, one.last_ms, len(one.points), len(one.legs)) for one in found] == [
+            (one.slot, one.first_ms, one.last_ms, len(one.points), len(one.legs)) for one in there
+        ]
+        print(
+            f"{name}: {len(found):,} taxis ({sum(one.interpolated for one in found):,} by legs alone),"
+            f" {sum(len(one.points) for one in found):,} points in {took:.1f} ms;"
+            f" looking at every point of the window {scanned:.0f} ms, {scanned / took:.0f} x; {'same' if same else 'NOT THE SAME'}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--days", type=int, default=2)
+    parser.add_argument("--taxis", type=int, default=7_000)
+    parser.add_argument("--step-s", type=int, default=60, help="seconds between two points of a taxi, a multiple of 10")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument(
+        "--seal-hours", type=int, default=3, help="hours that are sealed with and without the index; 0: none"
+    )
+    given = parser.parse_args()
+    print("question: who was there, and what the index costs")
+    print(machine())
+    source = Days(given.taxis, given.step_s)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if given.seal_hours:
+            report_sealing(folder, source, given.seal_hours)
+        store = opened(folder / "store")
+        fill(store, source, given.days)
+        store.make_durable()
+        print(f"{given.taxis:,} taxis x {given.days} days at {given.step_s} s: {store.totals().stored:,} points")
+        report_size(folder / "store" / "series.db")
+        report_searches(store, given.days, given.repeats)
+        store.close()
+
+
+if __name__ == "__main__":
+    main()
