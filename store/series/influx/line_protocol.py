@@ -29,7 +29,7 @@ IntArray = npt.NDArray[np.int64]
 FIX = "fix"
 NUMBERS = "numbers"
 #: Rows of one table of bytes: it stays in the processor's cache.
-TABLE_ROWS = 2_048
+TABLE_ROWS = 4_096
 #: Bytes of one table where single rows are long.
 TABLE_BYTES = 4 << 20
 #: A row with a longer text is put into a table of its own kind.
