@@ -155,10 +155,7 @@ class Gather:
             self._inside.append(rows.take(at))
 
     def _take_legs(self, rows: PointBatch, inside: Bools) -> None:
-        placed = ((rows.marks & _UNPLACED) == 0) & ((rows.flags & _SIGHTED) == 0)
-        took = rows.time_ms[1:] - rows.time_ms[:-1]
-        joined = (rows.slot[1:] == rows.slot[:-1]) & (took > 0) & (took <= MAX_LEG_MS)
-        joined &= ~inside[1:] & ~inside[:-1] & placed[1:] & placed[:-1]
+        joined = bridged(rows) & ~inside[1:] & ~inside[:-1]
         joined &= legs_near(self._area.box, rows.lat[:-1], rows.lon[:-1], rows.lat[1:], rows.lon[1:])
         at = np.flatnonzero(joined)
         if not len(at):
@@ -171,7 +168,7 @@ class Gather:
         both = np.stack((at, at + 1), axis=1).ravel()
         self._count(rows.slot[both])
         self._legs.append(rows.take(both))
-        since, lasts = rows.time_ms[at], took[at]
+        since, lasts = rows.time_ms[at], rows.time_ms[at + 1] - rows.time_ms[at]
         share = np.stack((enter, leave), axis=1)
         self._times.append(since[:, None] + np.rint(share * lasts[:, None]).astype(np.int64))
 
@@ -187,6 +184,15 @@ class Gather:
             raise Refused(
                 f"More than {self._max_points} points lie there.", mend="Search a smaller area or a shorter time."
             )
+
+
+def bridged(rows: PointBatch) -> Bools:
+    """Whether a leg joins each row to the next, (n - 1,); `rows` in the order of (slot, time, seq). See the module."""
+    placed = ((rows.marks & _UNPLACED) == 0) & ((rows.flags & _SIGHTED) == 0)
+    took = rows.time_ms[1:] - rows.time_ms[:-1]
+    joined: Bools = (rows.slot[1:] == rows.slot[:-1]) & (took > 0) & (took <= MAX_LEG_MS)
+    joined &= placed[1:] & placed[:-1]
+    return joined
 
 
 def presences(

@@ -75,6 +75,7 @@ class Oracle:
                 met = [shapely.shortest_line(leg, self._shape).coords[0]]
             shares = [math.dist((lon1, lat1), place) / far for place in met]
             return min(shares), max(shares)
+        assert isinstance(self.area, Circle)
         if min(self._away_m(lat1, lon1), self._away_m(lat2, lon2)) > self._radius_m + _long_m(one, other):
             return None  # the leg is too short to get there
         at: npt.NDArray[np.float64] = np.linspace(0.0, 1.0, STEPS + 1)

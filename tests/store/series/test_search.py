@@ -36,7 +36,7 @@ EVERYWHERE = Polygon((((100.0, 30.0), (120.0, 30.0), (120.0, 50.0), (100.0, 50.0
 
 
 def opened(folder: Path, **limits: int) -> EmbeddedSeries:
-    given = {"max_open_rows": 200, "max_seal_rows": 300, "max_patches": 2, "max_fleet_batch_rows": 50, **limits}
+    given = {"max_open_rows": 150, "max_seal_rows": 200, "max_patches": 2, "max_fleet_batch_rows": 50, **limits}
     return EmbeddedSeries(folder / "series.db", audit=ListAudit(), clock=FakeClock(T0), **given)  # type: ignore[arg-type] # no limit is the audit
 
 
@@ -154,7 +154,7 @@ def areas(points: PointBatch) -> list[Area]:
 
 def test_an_older_file_is_searched_and_then_indexed(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    points = drive(40, 3 * 3600, step_s=60)
+    points = drive(20, 3 * 3600, step_s=100)
     fill(store, points)
     store.close()
     with closing(sqlite3.connect(tmp_path / "series.db")) as connection, connection:
@@ -180,7 +180,7 @@ def test_an_older_file_is_searched_and_then_indexed(tmp_path: Path) -> None:
     # Late points come to groups that are indexed, and to one that is not.
     with closing(sqlite3.connect(tmp_path / "series.db")) as connection, connection:
         connection.execute("DELETE FROM places WHERE hour = ?", (T0 // HOUR_MS,))
-    late = drive(40, 3600, seed=8, start_ms=T0 + 500, step_s=60)
+    late = drive(20, 3600, seed=8, start_ms=T0 + 500, step_s=100)
     store.commit(Outcome(99, late), stored_ms=T0)
     store.seal(T0 + 2 * HOUR_MS)
     everything = PointBatch.concat([points, late])
@@ -286,7 +286,7 @@ def test_killed_while_sealing_and_indexing_nothing_is_missed(tmp_path: Path) -> 
     path = tmp_path / "series.db"
     area = Circle(40.003, 109.0002, 150.0)
     found = 0
-    for _ in range(5):
+    for _ in range(3):
         child = subprocess.Popen(
             [sys.executable, "-c", _CHILD, str(path)], stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[3]
         )

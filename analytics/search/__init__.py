@@ -1,0 +1,1 @@
+"""Questions asked of tracks after the fact: two places, company, the cameras passed."""
