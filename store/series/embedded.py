@@ -54,7 +54,7 @@ DEFAULT_MAX_FLEET_BATCH_ROWS = 65_536
 #: Longest window of one search, ms.
 DEFAULT_MAX_SEARCH_MS = 31 * DAY_MS
 #: Groups of an older file that one call of `seal` indexes when it has nothing else to do.
-_INDEXED_PER_SEAL = 4
+_INDEXED_PER_SEAL = 1
 
 
 class EmbeddedSeries(SeriesFile):

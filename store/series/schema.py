@@ -1,8 +1,8 @@
 """Tables of series.db, the key of a chunk, and the checksum that binds a blob to its place.
 
 What lies where: `open_batches` level 0, `segments` level 1, `chunks` level 2 with `groups` as its
-directory and `places` as its space-time index; `newest` the newest point of each slot; `number_*` the other numeric series; `snapshots`
-the state of the analytics. Tables of counters and quarantine belong to `store/ledger.py`.
+directory and `places` as its space-time index; `newest` the newest point of each slot; `number_*` the
+other numeric series; `snapshots` the state of the analytics. Tables of counters and quarantine belong to `store/ledger.py`.
 """
 
 from __future__ import annotations
