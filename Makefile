@@ -2,6 +2,7 @@
 # make demo   env, then a synthetic city through a real broker (DATA=FILE plays real data, SPEED=60 times as fast)
 # make test   test dependencies, the servers (mosquitto, RTSP, Chromium) where they may be installed, `make check`, every test
 # make test-yolo  the extra lucheng[yolo] in an environment of its own: 6 GB, kept in LUCHENG_CACHE_DIR or ~/.cache/lucheng
+# make influxd  the InfluxDB server that tests and benchmarks start, built once and kept in LUCHENG_CACHE_DIR or ~/.cache/lucheng
 # make check  ruff, mypy, floors, generated documents
 # make bench | soak | lock | wheel | clean
 
@@ -24,7 +25,7 @@ TEST_STAMP := .venv/.test-$(shell cat requirements/test.txt requirements/build.t
 UV_LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
-.PHONY: help env test-env yolo-env test-yolo demo test check bench soak lock wheel clean servers mosquitto rtsp-server chromium
+.PHONY: help env test-env yolo-env test-yolo demo test check bench soak lock wheel clean servers mosquitto rtsp-server chromium influxd
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -75,10 +76,15 @@ $(SERVERS):
 		{ apt-get update -q && apt-get install -y -q --no-install-recommends $(PACKAGES); }; } >/dev/null 2>&1' \
 	|| echo '$@ could not be installed from the Debian packages' >&2
 
+# InfluxDB 2 is in no Debian: the one on the PATH, else built once from its source (7 minutes) into the cache.
+influxd:
+	@command -v influxd >/dev/null || servers/influxd/build.sh >/dev/null || \
+		echo 'There is no influxd: tests of the series in InfluxDB are skipped' >&2
+
 # Most tests wait for processes that they started; two of them at a time keep two cores busy.
 TEST_PROCESSES ?= 2
 
-test: test-env servers check
+test: test-env servers influxd check
 	$(BIN)/python -m pytest -m 'not soak' -n $(TEST_PROCESSES) --dist worksteal $(ARGS)
 
 # The environment of the extra lies outside the checkout, named after what it is made of, so that every checkout with
@@ -116,10 +122,10 @@ check: test-env
 
 # Every benchmark, or one: make bench BENCH=spine ARGS='--scale 10'
 BENCH ?= $(patsubst benchmarks/%.py,%,$(sort $(shell grep -l '^if __name__ == ' benchmarks/*.py)))
-bench: test-env servers
+bench: test-env servers influxd
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m "benchmarks.$$name" $(ARGS) || exit 1; done
 
-soak: test-env servers
+soak: test-env servers influxd
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
 # Writes every lock anew within the bounds of pyproject.toml; then commit requirements/.

@@ -29,6 +29,7 @@ from config.cameras import Camera, Clips, Detect, Live, Recording
 from config.clean import Clean
 from config.desk import Desk
 from config.gateway import Commands, Evidence, Gateway, Operators
+from config.influx import Influx
 from config.rules import Rules
 from config.supervision import Supervision
 
@@ -355,6 +356,7 @@ class Settings(Section):
     broker: Broker = Broker()
     log: Log = Log()
     series: Series = Series()
+    influx: Influx = Influx()
     devices: Devices = Devices()
     fences: Fences = Fences()
     clean: Clean = Clean()

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from config.base import ENV_DELIMITER, ENV_PREFIX
 from config.cameras import CAMERA_ORDER, across_cameras
+from config.influx import INFLUX_ORDER, across_influx
 from config.sections import BROKER_SCHEMES, Settings, section_types, split_url
 from config.toml_lines import KeyPath, key_lines, line_of, syntax_line, toml_value
 from model.errors import SettingsError
@@ -39,6 +40,10 @@ MAX_SECRET_BYTES = 4096
 _SHOWN_CHARS = 60
 #: Settings whose value may hold a secret, and so is never repeated in a message.
 _SECRET = frozenset({"mqtt.url"})
+#: Files that must be there when they are named.
+_NAMED_FILES = (
+    "mqtt.password_file", "mqtt.doctor_password_file", "mqtt.ca_file", "influx.token_file", "influx.ca_file",
+)  # fmt: skip
 _WANTED = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",
@@ -266,12 +271,12 @@ def _unknown(place: str, path: KeyPath) -> SettingProblem:
 def _across(settings: Settings) -> Iterator[tuple[tuple[str, ...], str, str]]:
     """Problems that no single value shows: (keys that disagree, what, mend)."""
     mqtt = settings.mqtt
-    for name in ("password_file", "doctor_password_file", "ca_file"):
-        path = getattr(mqtt, name)
+    for key in _NAMED_FILES:
+        path = _get(settings, key)
         if path is not None:
             what = _file_trouble(path)
             if what:
-                yield (f"mqtt.{name}",), what, "Make the file, readable by this user alone, or name the right one."
+                yield (key,), what, "Make the file, readable by this user alone, or name the right one."
     if mqtt.password_file is not None and mqtt.username is None and _url_user(mqtt.url) is None:
         yield ("mqtt.password_file",), "is set without a user name", "Set mqtt.username too."
     if mqtt.doctor_username is not None and mqtt.doctor_username in {mqtt.username, _url_user(mqtt.url)}:
@@ -288,10 +293,12 @@ def _across(settings: Settings) -> Iterator[tuple[tuple[str, ...], str, str]]:
         ("desk.shift_lead_s", "desk.duty_officer_s"),
         ("rules.low_battery_pct", "rules.low_battery_clear_pct"),
         *CAMERA_ORDER,
+        *INFLUX_ORDER,
     ):
         if _get(settings, low) > _get(settings, high):
             yield (low, high), f"is more than {high} ({_get(settings, high)})", f"Lower it, or raise {high}."
     yield from across_cameras(settings.camera, settings.clips)
+    yield from across_influx(settings.influx)
 
 
 def _url_user(url: str | None) -> str | None:

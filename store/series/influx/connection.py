@@ -18,7 +18,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.errors import SettingsError, StoreError, TryAgain
+from model.errors import StoreError, TryAgain
 
 if TYPE_CHECKING:
     from influxdb_client import InfluxDBClient
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 DEFAULT_WRITE_TIMEOUT_MS = 30_000
 DEFAULT_QUERY_TIMEOUT_MS = 60_000
 DEFAULT_MAX_ANSWER_BYTES = 1 << 30
-MAX_TOKEN_BYTES = 4096
 #: Of the server's own words in an error.
 MAX_WORDS = 300
 _READ_BYTES = 1 << 20
@@ -101,22 +100,6 @@ class Server:
     def hourly_bucket(self) -> str:
         """What the down-sampling task leaves."""
         return f"{self.bucket}_hourly"
-
-
-def read_token(path: Path) -> str:
-    """The first line of a token file. Raises SettingsError, which never repeats it."""
-    try:
-        with path.open("rb") as stream:
-            line = stream.read(MAX_TOKEN_BYTES).splitlines()[:1]
-    except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be read: {error.strerror or error}.",
-            mend="Put the server's token into it, readable by us alone.",
-        ) from error
-    token = line[0].decode("ascii", "replace").strip() if line else ""
-    if not token or not token.isascii() or not token.isprintable():
-        raise SettingsError(f"{path} holds no token.", mend="Put the server's token into its first line.")
-    return token
 
 
 class Connection:

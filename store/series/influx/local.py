@@ -15,7 +15,7 @@ from pathlib import Path
 
 from model.codes import Reason
 from model.errors import StoreError, TryAgain
-from model.seams import Outcome, Totals
+from model.seams import Outcome
 from store.database import connect, migrate, schema_version, transaction, translated
 from store.ledger import DEFAULT_MAX_QUARANTINE_ROWS_PER_REASON, LEDGER_SCHEMA, Ledger, QuarantineRow
 from store.series.schema import checksum, text_key, verified
@@ -95,17 +95,6 @@ class LocalFile:
         with self.using() as connection, transaction(connection):
             self._ledger.forget_quarantine(before_received_ms)
 
-    def record(self, outcome: Outcome) -> int:
-        """Count an outcome here, for a server that is only written to; return the position."""
-        with self.using() as connection, transaction(connection):
-            self._ledger.record(outcome)
-        return outcome.position
-
-    def totals(self) -> Totals:
-        """Counters and position as `record` left them."""
-        with self.using():
-            return self._ledger.totals()
-
     def quarantine_list(self, reason: Reason | None, before_id: int | None, limit: int) -> list[QuarantineRow]:
         """Kept quarantined rows, the newest first."""
         with self.using():
@@ -133,6 +122,11 @@ class LocalFile:
         if row is None:
             return None
         return int(row[0]), verified("snapshots", text_key(name), row[1], row[2], f"snapshot {name}")
+
+    def forget_snapshot(self, name: str) -> None:
+        """Forget the state of `name`."""
+        with self.using() as connection, transaction(connection):
+            connection.execute("DELETE FROM snapshots WHERE name = ?", (name,))
 
     def close(self) -> None:
         """Release the file; may be called twice."""

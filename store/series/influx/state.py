@@ -16,6 +16,7 @@ from store.ledger import EXPIRED
 from store.series.influx.connection import Connection
 from store.series.influx.line_protocol import tag
 
+DAY_MS = 86_400_000
 POSITION, STORED, DUPLICATE, RETAINED = "position", "stored", "duplicate", "retained_day"
 _REASON, _GAUGE, _DAY = "reason:", "gauge:", "day:"
 
@@ -92,3 +93,15 @@ def totals(counters: Counters) -> Totals:
         },
         gauges={name.removeprefix(_GAUGE): value for name, value in counters.items() if name.startswith(_GAUGE)},
     )
+
+
+def of_totals(counted: Totals, days: Mapping[int, int]) -> dict[str, int]:
+    """Counters of a store that was copied: `totals` and stored rows by stored day."""
+    return {
+        POSITION: counted.position,
+        STORED: counted.stored,
+        DUPLICATE: counted.duplicate,
+        **{f"{_REASON}{int(reason)}": rows for reason, rows in counted.quarantined.items()},
+        **{f"{_GAUGE}{name}": value for name, value in counted.gauges.items()},
+        **{f"{_DAY}{day}": rows for day, rows in days.items()},
+    }

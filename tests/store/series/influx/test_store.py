@@ -14,11 +14,11 @@ from model.area import Circle
 from model.batch import PointBatch
 from model.clock import FakeClock
 from model.codes import Reason
-from model.errors import SettingsError, StoreError, TryAgain, UsageError
+from model.errors import StoreError, TryAgain, UsageError
 from model.presence import presences
 from model.seams import Outcome, Samples
 from store.series.influx import reading
-from store.series.influx.connection import Away, Connection, Denied, read_token
+from store.series.influx.connection import Away, Connection, Denied
 from store.series.influx.setting_up import set_up
 from store.series.influx.store import InfluxSeries
 from tests.influx import Influxd, bucket_of, open_influx
@@ -303,18 +303,6 @@ def test_a_server_that_is_not_there_or_lets_nobody_in(influxd: Influxd, tmp_path
     assert "secret-and-wrong" not in str(denied.value) + repr(replace(server, token="secret-and-wrong"))
     with pytest.raises(TryAgain):
         InfluxSeries(replace(server, url="http://127.0.0.1:1"), tmp_path, audit=ListAudit(), clock=FakeClock(T0))
-
-
-def test_token_files(tmp_path: Path) -> None:
-    path = tmp_path / "token"
-    with pytest.raises(SettingsError):
-        read_token(path)
-    for content in (b"", b"\n", b"\xff\xfe\n", b"a\x01b\n"):
-        path.write_bytes(content)
-        with pytest.raises(SettingsError):
-            read_token(path)
-    path.write_bytes(b"abc==\r\nmore\n")
-    assert read_token(path) == "abc=="
 
 
 def test_flux_errors_are_told(influxd: Influxd) -> None:

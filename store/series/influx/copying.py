@@ -1,0 +1,211 @@
+"""`lucheng store copy --from embedded --to influx`: everything that the embedded store has, for a service that then goes on there.
+
+Invariants: the service does not run meanwhile, and the target is new; points keep their stored day, so retention goes on as it
+was; counters, position, quarantine and snapshots come last, so a copy that was broken off is not taken for a store; what was
+sent before it is begun again at the group where it stopped, and what is sent twice is there once. `mirrored` fills a mirror's
+gap and touches no counters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.batch import PointBatch
+from model.clock import Clock
+from model.errors import Conflict, StoreError
+from model.seams import Samples
+from store.database import connect
+from store.series import numbers as number_store
+from store.series.embedded import EmbeddedSeries
+from store.series.influx import state
+from store.series.influx.connection import Connection, Server
+from store.series.influx.line_protocol import Lines, Prefixes, number_lines, point_lines
+from store.series.influx.local import FILE, LocalFile
+from store.series.influx.mirror import Mirror
+from store.series.influx.sending import Sender
+from store.series.read import Window, collect, groups_in, slot_ranges
+from store.series.rows import HOUR_MS, MAX_HOUR, MIN_HOUR, Rows
+
+#: What of the copy is done, among the target's snapshots until it is whole.
+_BOOKMARK = "copy"
+DEFAULT_MAX_COPY_ROWS = 200_000
+_EVER = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a copy is: points done, points in all, and the hour (UTC ms) that was copied last."""
+
+    done: int
+    total: int
+    hour_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a copy did: points, samples of numeric series, series, quarantined rows, and lines that the server refused."""
+
+    points: int
+    samples: int
+    series: int
+    quarantined: int
+    refused: tuple[str, ...]
+
+
+def copy_to_influx(
+    source: EmbeddedSeries,
+    source_path: Path,
+    server: Server,
+    folder: Path,
+    *,
+    clock: Clock,
+    device_ids: Callable[[], Sequence[str]] = tuple,
+    progress: Callable[[Progress], object] = lambda _progress: None,
+    max_rows: int = DEFAULT_MAX_COPY_ROWS,
+) -> Copied:
+    """Copy everything into new buckets (`setting_up.set_up`); call it again after it was broken off.
+
+    Args:
+        source: open for writing, which nobody else then has; what is open in it is merged first.
+        source_path: its file.
+        server: the target.
+        folder: the data folder of the target's `influx.db`.
+        clock: of the sender.
+        device_ids: the registry's ids by slot.
+        progress: told after every step.
+        max_rows: points in memory at once.
+
+    Raises Conflict when the target holds a store already; Away when the server is away (call again); StoreError when it refused
+    lines: then nothing is counted there.
+    """
+    source.flush()
+    connection, local = Connection(server), LocalFile(folder / FILE)
+    with closing(connection), closing(local), closing(connect(source_path, durable=False, read_only=True)) as rows_of:
+        if state.load(connection):
+            raise Conflict(
+                f"The bucket {server.bucket} holds a store already.",
+                mend="Name a new influx.bucket, or delete that one.",
+            )
+        copy = _Copy(Sender(connection, clock), server, local, Prefixes(device_ids), source.totals().position)
+        copy.points(rows_of, progress, max_rows)
+        samples, series = copy.numbers(rows_of)
+        if copy.refused:
+            raise StoreError(
+                f"The server refused {len(copy.refused)} lines, the first because of: {copy.refused[0]}",
+                mend="Mend that and copy into a new bucket.",
+            )
+        quarantined = _copy_ledger(source_path, local)
+        for name, position, blob in _snapshots(source, rows_of):
+            local.put_snapshot(name, position, blob)
+        copy.finish(connection, source)
+        return Copied(sum(copy.days.values()), samples, series, quarantined, tuple(copy.refused))
+
+
+class _Copy:
+    def __init__(self, sender: Sender, server: Server, local: LocalFile, prefixes: Prefixes, position: int) -> None:
+        self._sender = sender
+        self._server = server
+        self._local = local
+        self._prefixes = prefixes
+        self._position = position
+        self.days: Counter[int] = Counter()
+        self.refused: list[str] = []
+        self._next: list[int] = [MIN_HOUR - 1, 0, 0]
+        held = local.snapshot(_BOOKMARK)
+        if held is not None and held[0] == position:  # of this very state of the source
+            found: dict[str, Any] = json.loads(held[1])
+            self._next = found["next"]
+            self.days.update({int(day): rows for day, rows in found["days"].items()})
+
+    def points(self, rows_of: Any, progress: Callable[[Progress], object], max_rows: int) -> None:
+        """Every group behind the bookmark."""
+        groups = groups_in(rows_of, [], -_EVER, _EVER)
+        total = sum(rows for _, _, rows in groups)
+        for hour, part, rows in groups:
+            first = -_EVER if hour == MIN_HOUR else hour * HOUR_MS
+            end = _EVER if hour == MAX_HOUR else (hour + 1) * HOUR_MS
+            for from_slot, to_slot in slot_ranges(part, rows, max_rows):
+                if [hour, part, from_slot] <= self._next:
+                    continue
+                found = collect(rows_of, [], Window(first, end, from_slot, to_slot))
+                if found.count:
+                    self._send(lines_of(found, self._prefixes))
+                    for day, count in zip(*np.unique(found.array("day"), return_counts=True), strict=True):
+                        self.days[int(day)] += int(count)
+                self._next = [hour, part, from_slot]
+                note = {"next": self._next, "days": self.days}
+                self._local.put_snapshot(_BOOKMARK, self._position, json.dumps(note).encode())
+                progress(Progress(sum(self.days.values()), total, hour * HOUR_MS))
+
+    def numbers(self, rows_of: Any) -> tuple[int, int]:
+        """Every numeric series; samples and series."""
+        samples = series = 0
+        for name, source in rows_of.execute("SELECT series, source FROM number_series ORDER BY id").fetchall():
+            time_ms, values = number_store.get(rows_of, name, source, -_EVER, _EVER)
+            self._send(number_lines([Samples(name, source, time_ms, values)]))
+            samples += len(time_ms)
+            series += 1
+        return samples, series
+
+    def _send(self, lines: Iterator[Lines]) -> None:
+        # no wait: whoever copies sees that the server is away, and calls again
+        self.refused += [one.words for one in self._sender.send(self._server.bucket, lines, wait=False)]
+
+    def finish(self, connection: Connection, source: EmbeddedSeries) -> None:
+        """Counters and position: from here on it is a store."""
+        totals = source.totals()
+        stored = sum(self.days.values())
+        if stored != totals.stored:
+            raise StoreError(
+                f"{stored} points were copied of {totals.stored}.", mend="Run `lucheng store check`, then copy again."
+            )
+        connection.write(self._server.state_bucket, state.line(state.of_totals(totals, self.days)))
+        self._local.forget_snapshot(_BOOKMARK)
+
+
+def lines_of(rows: Rows, prefixes: Prefixes) -> Iterator[Lines]:
+    """Lines of stored rows, ordered by (slot, time): the first of a millisecond at its beginning, others behind it."""
+    batch = rows.to_batch()
+    begins = np.ones(len(batch), np.bool_)
+    begins[1:] = (batch.slot[1:] != batch.slot[:-1]) | (batch.time_ms[1:] != batch.time_ms[:-1])
+    subs = None
+    if not begins.all():
+        at = np.arange(len(batch))
+        subs = at - np.maximum.accumulate(np.where(begins, at, 0))
+    return point_lines(batch, rows.array("day").astype(np.int64) - batch.time_ms // state.DAY_MS, subs, prefixes)
+
+
+def _snapshots(source: EmbeddedSeries, rows_of: Any) -> Iterator[tuple[str, int, bytes]]:
+    for (name,) in rows_of.execute("SELECT name FROM snapshots").fetchall():
+        held = source.snapshot(name)
+        if held is not None:
+            yield name, held[0], held[1]
+
+
+def _copy_ledger(source_path: Path, local: LocalFile) -> int:
+    """Kept quarantined rows, in place of what an earlier try left."""
+    with local.using() as connection:
+        connection.execute("ATTACH DATABASE ? AS source", (f"{source_path.resolve().as_uri()}?mode=ro",))
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("DELETE FROM quarantine")
+            copied = connection.execute("INSERT INTO quarantine SELECT * FROM source.quarantine").rowcount
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            connection.execute("DETACH DATABASE source")
+    return int(copied)
+
+
+def mirrored(batches: Iterator[PointBatch], mirror: Mirror, stored_ms: int) -> int:
+    """Write points (as `fleet` gives them, of the window that was missed) to a mirror; how many it did not take."""
+    return sum(missed.points + missed.refused for missed in (mirror.write(batch, stored_ms) for batch in batches))
