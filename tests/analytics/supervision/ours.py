@@ -51,7 +51,17 @@ def batch_of(frame: pd.DataFrame) -> PointBatch:
 def as_frame(found: Supervision) -> pd.DataFrame:
     """Vehicles as the oracle has them, by slot, those with points."""
     one = found.vehicles
-    plain = ("points", "drift", "driving_ms", "trips", "standing_ms", "stops", "told_ms", "occupied_ms", "flips")
+    plain: tuple[str, ...] = (
+        "points",
+        "drift",
+        "driving_ms",
+        "trips",
+        "standing_ms",
+        "stops",
+        "told_ms",
+        "occupied_ms",
+        "flips",
+    )
     plain += ("gaps", "offline_ms", "overspeed_ms", "tired", "longest_drive_ms")
     metres = ("distance", "occupied", "complete", "broken")
     columns = {name: getattr(one, name) for name in plain}

@@ -34,7 +34,7 @@ def check(frame: pd.DataFrame, window: tuple[int, int]) -> pd.DataFrame:
     found = as_frame(judged([batch_of(frame)], slots.tolist(), window))
     expected = supervised(frame, window)
     assert found.index.tolist() == expected.index.tolist()
-    for name in expected:
+    for name in expected.columns.astype(str):
         if name.endswith("_m"):
             off = (found[name] - expected[name]).abs()
             assert (off <= 0.001 * expected.points).all(), (name, off.max())
@@ -61,7 +61,7 @@ def test_a_day_of_beijings_taxis(every: int) -> None:
     """Sparse fixes, no word of passengers: nothing is told of them."""
     track = tdrive()
     start = int(track[1].min()) // DAY_MS * DAY_MS
-    track = tuple(column[track[0] % every == 0] for column in track)  # type: ignore[assignment]
+    track = tuple(column[track[0] % every == 0] for column in track)
     frame = of_track(track, 0.0)
     check(frame, (start, start + DAY_MS))
     frame["occupied"] = np.nan

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, sync_playwright
 
 from analytics.meaning.context import Context
 from analytics.supervision.day import DayPoints
@@ -116,16 +116,21 @@ def chromium() -> Iterator[Browser]:
         made.close()
 
 
+def _noting(said: list[str]) -> Callable[[ConsoleMessage], None]:
+    return lambda message: said.append(message.text)
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_the_page_fits_1366_px_in_light_dark_and_print(chromium: Browser, tmp_path: Path, language: Any) -> None:
     file = tmp_path / "report.html"
     file.write_bytes(html_bytes(report(), language))
-    grounds = {}
-    for scheme in ("light", "dark"):
-        context = chromium.new_context(viewport={"width": 1366, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    grounds: dict[str, str] = {}
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        context = chromium.new_context(viewport={"width": 1366, "height": 900}, color_scheme=scheme)
         page = context.new_page()
         said: list[str] = []
-        page.on("console", lambda message, said=said: said.append(message.text))
+        page.on("console", _noting(said))
         page.goto(file.as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") == 1366
         assert page.evaluate("[...document.querySelectorAll('.table')].every(t => t.scrollWidth <= t.clientWidth)")
