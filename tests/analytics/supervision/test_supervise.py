@@ -209,7 +209,7 @@ def days(draw: st.DrawFn) -> pd.DataFrame:
     return frame[frame.time_ms < WINDOW[1]].drop_duplicates(["slot", "time_ms"]).reset_index(drop=True)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(days(), st.integers(0, 2**32 - 1))
 def test_neither_cuts_nor_the_order_of_vehicles_matter(frame: pd.DataFrame, seed: int) -> None:
     """Batches as an hour's, or of single rows; vehicles in any order, looked at one by one or together."""
@@ -224,7 +224,7 @@ def test_neither_cuts_nor_the_order_of_vehicles_matter(frame: pd.DataFrame, seed
     same(whole, judged([shuffled], slots, by=by, limits=SupervisionLimits(part_vehicles=1)))
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(days())
 def test_random_days_are_the_oracles(frame: pd.DataFrame) -> None:
     found, expected = as_frame(judged([batch_of(frame)], range(40))), supervised(frame, WINDOW)
