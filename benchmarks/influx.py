@@ -37,7 +37,7 @@ from model.clock import SystemClock
 from model.grant import Grant, Purpose
 from model.seams import Outcome
 from store.series.influx.connection import Connection, Server
-from store.series.influx.line_protocol import Prefixes, point_lines
+from store.series.influx.line_protocol import Lines, Prefixes, Room, point_lines
 from store.series.influx.setting_up import set_up
 from store.series.influx.store import InfluxSeries
 from tests.influx import Influxd
@@ -78,9 +78,9 @@ def ids() -> list[str]:
     return [f"taxi/{slot}" for slot in range(TAXIS)]
 
 
-def ours(points: PointBatch, prefixes: Prefixes) -> bytes:
-    """All lines in one body."""
-    return b"".join(part.body for part in point_lines(points, np.zeros(len(points), np.int64), None, prefixes))
+def ours(points: PointBatch, prefixes: Prefixes, room: Room) -> list[Lines]:
+    """All lines in bodies of at most 4 MiB."""
+    return list(point_lines(points, np.zeros(len(points), np.int64), None, prefixes, room))
 
 
 def their_points(points: PointBatch) -> list[Any]:
@@ -110,13 +110,13 @@ def best(work: Callable[[], object], runs: int = RUNS, *, clock: Callable[[], fl
 
 def lines_report() -> None:
     """Lines per CPU-second."""
-    points, prefixes = fixes(TAXIS, 10), Prefixes(ids)
+    points, prefixes, room = fixes(TAXIS, 10), Prefixes(ids), Room()
     few = points.take(np.arange(BASELINE_ROWS))
-    mine = len(points) / best(lambda: ours(points, prefixes))
+    mine = len(points) / best(lambda: ours(points, prefixes, room))
     theirs = len(few) / best(lambda: [point.to_line_protocol() for point in their_points(few)], 3)
-    print(
-        f"lines: {len(ours(points, prefixes)) / len(points):.0f} bytes each, {ours(few.take(np.arange(1)), prefixes)!r}"
-    )
+    sizes = [len(part.body) for part in ours(points, prefixes, room)]
+    example = ours(few.take(np.arange(1)), prefixes, room)[0].body
+    print(f"lines: {sum(sizes) / len(points):.0f} bytes each, {example!r}")
     print(
         f"lines: {mine:,.0f} per CPU-second (at least 2,000,000); Point: {theirs:,.0f}; {mine / theirs:.1f} x (at least 30)"
     )
@@ -154,12 +154,12 @@ def _requests(peer: socket.socket) -> None:
         peer.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
 
-def send_ours(server: Server, points: PointBatch, prefixes: Prefixes, connection: Connection) -> None:
+def send_ours(server: Server, points: PointBatch, prefixes: Prefixes, connection: Connection, room: Room) -> None:
     """As `commit` does, step by step."""
     for start in range(0, len(points), STEP_ROWS):
-        connection.write(
-            server.bucket, ours(points.take(np.arange(start, min(start + STEP_ROWS, len(points)))), prefixes)
-        )
+        part = points.take(np.arange(start, min(start + STEP_ROWS, len(points))))
+        for lines in point_lines(part, np.zeros(len(part), np.int64), None, prefixes, room):
+            connection.write(server.bucket, lines.body)
 
 
 def send_theirs(server: Server, points: PointBatch) -> None:
@@ -189,7 +189,9 @@ def discard_report() -> None:
             few = points.take(np.arange(BASELINE_ROWS))
             rates = []
             for clock in (time.process_time, time.perf_counter):
-                mine = len(points) / best(partial(send_ours, server, points, prefixes, connection), 5, clock=clock)
+                mine = len(points) / best(
+                    partial(send_ours, server, points, prefixes, connection, Room()), 5, clock=clock
+                )
                 theirs = len(few) / best(partial(send_theirs, server, few), 2, clock=clock)
                 rates.append(f"{mine:,.0f} against {theirs:,.0f}, {mine / theirs:.1f} x")
             aim = " (at least 50 x)" if not gzip else ""

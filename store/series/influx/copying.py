@@ -27,12 +27,13 @@ from store.series import numbers as number_store
 from store.series.embedded import EmbeddedSeries
 from store.series.influx import state
 from store.series.influx.connection import Connection, Server
-from store.series.influx.line_protocol import Lines, Prefixes, number_lines, point_lines
+from store.series.influx.line_protocol import Lines, Prefixes, Room, number_lines, point_lines
 from store.series.influx.local import FILE, LocalFile
 from store.series.influx.mirror import Mirror
 from store.series.influx.sending import Sender
 from store.series.read import Window, collect, groups_in, slot_ranges
 from store.series.rows import HOUR_MS, MAX_HOUR, MIN_HOUR, Rows
+from store.series.schema import DAY_MS
 
 #: What of the copy is done, among the target's snapshots until it is whole.
 _BOOKMARK = "copy"
@@ -115,6 +116,7 @@ class _Copy:
         self._server = server
         self._local = local
         self._prefixes = prefixes
+        self._room = Room()
         self._position = position
         self.days: Counter[int] = Counter()
         self.refused: list[str] = []
@@ -137,7 +139,7 @@ class _Copy:
                     continue
                 found = collect(rows_of, [], Window(first, end, from_slot, to_slot))
                 if found.count:
-                    self._send(lines_of(found, self._prefixes))
+                    self._send(lines_of(found, self._prefixes, self._room))
                     for day, count in zip(*np.unique(found.array("day"), return_counts=True), strict=True):
                         self.days[int(day)] += int(count)
                 self._next = [hour, part, from_slot]
@@ -171,7 +173,7 @@ class _Copy:
         self._local.forget_snapshot(_BOOKMARK)
 
 
-def lines_of(rows: Rows, prefixes: Prefixes) -> Iterator[Lines]:
+def lines_of(rows: Rows, prefixes: Prefixes, room: Room) -> Iterator[Lines]:
     """Lines of stored rows, ordered by (slot, time): the first of a millisecond at its beginning, others behind it."""
     batch = rows.to_batch()
     begins = np.ones(len(batch), np.bool_)
@@ -180,7 +182,8 @@ def lines_of(rows: Rows, prefixes: Prefixes) -> Iterator[Lines]:
     if not begins.all():
         at = np.arange(len(batch))
         subs = at - np.maximum.accumulate(np.where(begins, at, 0))
-    return point_lines(batch, rows.array("day").astype(np.int64) - batch.time_ms // state.DAY_MS, subs, prefixes)
+    ages = rows.array("day").astype(np.int64) - batch.time_ms // DAY_MS
+    return point_lines(batch, ages, subs, prefixes, room)
 
 
 def _snapshots(source: EmbeddedSeries, rows_of: Any) -> Iterator[tuple[str, int, bytes]]:

@@ -11,7 +11,7 @@ the time tell apart what one device said of one millisecond. Source: docs.influx
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,10 @@ FIX = "fix"
 NUMBERS = "numbers"
 #: Rows of one table of bytes: it stays in the processor's cache.
 TABLE_ROWS = 4_096
+#: A line without a long text is shorter.
+_ROOMY_LINE_BYTES = 512
+#: Of one request, before it is compressed.
+DEFAULT_MAX_BODY_BYTES = 4 << 20
 #: Bytes of one table where single rows are long.
 TABLE_BYTES = 4 << 20
 #: A row with a longer text is put into a table of its own kind.
@@ -96,8 +100,8 @@ class _Table:
         if sent is not None:
             self._absent.append((first, len(self._pieces), np.flatnonzero(~sent)))
 
-    def body(self) -> bytes:
-        """Every line, one behind the other."""
+    def text(self) -> npt.NDArray[np.uint8]:
+        """Every line, one behind the other, with zero bytes where there is no text."""
         sizes = [len(piece) if isinstance(piece, bytes) else piece.dtype.itemsize for piece in self._pieces]
         ends = np.cumsum([0, *sizes]).tolist()
         template = b"".join(
@@ -111,8 +115,45 @@ class _Table:
                 np.ndarray(self._rows, piece.dtype, flat, ends[at], (ends[-1],))[:] = piece
         for first, last, rows in self._absent:
             made[rows, ends[first] : ends[last]] = 0
-        squeezed: bytes = np.compress(flat != 0, flat).tobytes()
-        return squeezed
+        return flat
+
+
+class Room:
+    """Memory in which bodies are put together, used again for the next one, by one caller at a time.
+
+    Fresh memory for every table would cost as much as squeezing it.
+
+    Args:
+        max_body_bytes: a body ends before it grows longer (a single table may).
+    """
+
+    def __init__(self, max_body_bytes: int = DEFAULT_MAX_BODY_BYTES) -> None:
+        self.max_body_bytes = max_body_bytes
+        self._bytes = np.empty(max_body_bytes, np.uint8)
+        self._used = 0
+        self._rows: list[IntArray] = []
+
+    def bodies(self, tables: Iterable[tuple[_Table, IntArray]]) -> Iterator[Lines]:
+        """Tables and their rows as bodies."""
+        self._used, self._rows = 0, []
+        for table, rows in tables:
+            text = table.text()
+            mask = text != 0
+            size = int(np.count_nonzero(mask))
+            if self._rows and self._used + size > self.max_body_bytes:
+                yield self._take()
+            if size > len(self._bytes):
+                self._bytes = np.empty(size, np.uint8)
+            np.compress(mask, text, out=self._bytes[self._used : self._used + size])
+            self._used += size
+            self._rows.append(rows)
+        if self._rows:
+            yield self._take()
+
+    def _take(self) -> Lines:
+        made = Lines(self._bytes[: self._used].tobytes(), np.concatenate(self._rows))
+        self._used, self._rows = 0, []
+        return made
 
 
 class Prefixes:
@@ -149,28 +190,36 @@ class Prefixes:
         self._words = self._words.view(f"V{self._words.dtype.itemsize}")
 
 
-def point_lines(points: PointBatch, ages: IntArray, subs: Array | None, prefixes: Prefixes) -> Iterator[Lines]:
-    """Lines of points.
+def point_lines(
+    points: PointBatch, ages: IntArray, subs: Array | None, prefixes: Prefixes, room: Room | None = None
+) -> Iterator[Lines]:
+    """Bodies of points.
 
     Args:
         points: rows whose slot is >= 0 and whose time lies in MIN_TIME_MS..MAX_TIME_MS.
         ages: days between fix and store of each row (n,), see the module.
         subs: 0 to 999,999 nanoseconds within the millisecond (n,); None: all 0.
         prefixes: the tags.
+        room: memory to work in; None: new.
     """
+    room = room or Room()
+    most = min(TABLE_ROWS, max(room.max_body_bytes // _ROOMY_LINE_BYTES, 1))
+    return room.bodies(_point_tables(points, ages, subs, prefixes, most))
+
+
+def _point_tables(
+    points: PointBatch, ages: IntArray, subs: Array | None, prefixes: Prefixes, most: int
+) -> Iterator[tuple[_Table, IntArray]]:
     wide = np.zeros(len(points), np.bool_)
     long = points.extra.size > WIDE_EXTRA_BYTES
     wide[points.extra.rows[long]] = True
-    for chosen, most in ((np.flatnonzero(~wide), TABLE_ROWS), (np.flatnonzero(wide), 0)):
-        if not len(chosen):
-            continue
-        size = most or max(TABLE_BYTES // (2 * int(points.extra.size.max()) + 512), 1)
+    widest = 2 * int(points.extra.size.max(initial=0)) + _ROOMY_LINE_BYTES
+    for chosen, size in ((np.flatnonzero(~wide), most), (np.flatnonzero(wide), max(TABLE_BYTES // widest, 1))):
         for start in range(0, len(chosen), size):
             rows = chosen[start : start + size]
             plain = len(rows) == int(rows[-1]) - int(rows[0]) + 1
             piece = _rows(points, int(rows[0]), int(rows[-1]) + 1) if plain else points.take(rows)
-            body = _point_body(piece, ages[rows], None if subs is None else subs[rows], prefixes)
-            yield Lines(body, rows)
+            yield _point_table(piece, ages[rows], None if subs is None else subs[rows], prefixes), rows
 
 
 def _rows(points: PointBatch, first: int, end: int) -> PointBatch:
@@ -185,7 +234,7 @@ def _rows(points: PointBatch, first: int, end: int) -> PointBatch:
     return PointBatch(**{name: getattr(points, name)[first:end] for name in names}, extra=extra)
 
 
-def _point_body(points: PointBatch, ages: IntArray, subs: Array | None, prefixes: Prefixes) -> bytes:
+def _point_table(points: PointBatch, ages: IntArray, subs: Array | None, prefixes: Prefixes) -> _Table:
     table = _Table(len(points))
     table.add(b"fix,age=", *_maybe_constant(ages), prefixes.of(points.slot))
     table.add(*whole(points.flags.astype(np.int64)), b"i")
@@ -207,7 +256,7 @@ def _point_body(points: PointBatch, ages: IntArray, subs: Array | None, prefixes
     if len(points.extra.rows):
         _extras(table, points.extra, len(points))
     _times(table, points.time_ms, subs)
-    return table.body()
+    return table
 
 
 def _maybe_constant(values: IntArray) -> list[bytes | Array]:
@@ -314,15 +363,17 @@ def _times(table: _Table, time_ms: IntArray, subs: Array | None) -> None:
 GAP_NUMBER, GAP_NAN, GAP_INFINITE, GAP_MINUS_INFINITE = range(4)
 
 
-def number_lines(samples: Sequence[Samples]) -> Iterator[Lines]:
-    """Lines of numeric series, `numbers,series=…,source=… value=…,gap=0i time`; rows count through all of `samples`.
+def number_lines(samples: Sequence[Samples], room: Room | None = None) -> Iterator[Lines]:
+    """Bodies of numeric series, `numbers,series=…,source=… value=…,gap=0i time`; rows count through all of `samples`.
 
     The server keeps no NaN and no infinity: `gap` says what `value` then stands for, and is always there, for the same
     time again replaces.
     """
     given = [one for one in samples if len(one.time_ms)]
-    if not given:
-        return
+    return (room or Room()).bodies(_number_tables(given)) if given else iter(())
+
+
+def _number_tables(given: Sequence[Samples]) -> Iterator[tuple[_Table, IntArray]]:
     texts = np.array([b"numbers,series=%b,source=%b value=" % (tag(one.series), tag(one.source)) for one in given])
     words = texts.view(f"V{texts.dtype.itemsize}")
     which = np.repeat(np.arange(len(given)), [len(one.time_ms) for one in given])
@@ -338,4 +389,4 @@ def number_lines(samples: Sequence[Samples]) -> Iterator[Lines]:
         table.add(words[which[rows]], *floats(np.where(gap == GAP_NUMBER, part, 0.0)))
         table.add(b",gap=", *_maybe_constant(gap.astype(np.int64)), b"i")
         _times(table, time_ms[rows], None)
-        yield Lines(table.body(), rows)
+        yield table, rows

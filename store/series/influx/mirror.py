@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -22,9 +22,18 @@ from model.codes import Mark
 from model.seams import Outcome, Samples
 from store.series.embedded import EmbeddedSeries
 from store.series.influx.connection import Away, Connection, Server
-from store.series.influx.line_protocol import MAX_TIME_MS, MIN_TIME_MS, Prefixes, number_lines, point_lines
-from store.series.influx.placing import DAY_MS
-from store.series.influx.sending import DEFAULT_MAX_BODY_BYTES, DEFAULT_RETRY_MAX_MS, DEFAULT_RETRY_MIN_MS, Sender
+from store.series.influx.line_protocol import (
+    DEFAULT_MAX_BODY_BYTES,
+    MAX_TIME_MS,
+    MIN_TIME_MS,
+    Lines,
+    Prefixes,
+    Room,
+    number_lines,
+    point_lines,
+)
+from store.series.influx.sending import DEFAULT_RETRY_MAX_MS, DEFAULT_RETRY_MIN_MS, Refusal, Sender
+from store.series.schema import DAY_MS
 
 DEFAULT_MIRROR_WAIT_S = 5.0
 MISSED = "mirror missed"
@@ -66,7 +75,8 @@ class Mirror:
     ) -> None:
         self._bucket = server.bucket
         self._connection = Connection(server)
-        self._sender = Sender(self._connection, clock, max_body_bytes=max_body_bytes)
+        self._sender = Sender(self._connection, clock)
+        self._room = Room(max_body_bytes)
         self._clock = clock
         self._prefixes = Prefixes(device_ids)
         self._wait_s = wait_s
@@ -90,7 +100,7 @@ class Mirror:
         subs = None
         if shared.any():
             subs = np.where(shared, (identity(points) % _SUBS).astype(np.int64) + 1, 0)
-        refused = self._try(lambda: len(self._send(point_lines(points, ages, subs, self._prefixes))))
+        refused = self._try(lambda: len(self._send(point_lines(points, ages, subs, self._prefixes, self._room))))
         if refused is None:
             return Missed(len(points), impossible, int(points.time_ms.min()), int(points.time_ms.max()) + 1)
         return Missed(refused=impossible + refused)
@@ -99,7 +109,7 @@ class Mirror:
         """Write samples, if the server takes them now."""
         self._try(lambda: len(self._send(number_lines(samples))))
 
-    def _send(self, lines: Any) -> list[Any]:
+    def _send(self, lines: Iterator[Lines]) -> list[Refusal]:
         return self._sender.send(self._bucket, lines, wait=False)
 
     def _try(self, send: Callable[[], int]) -> int | None:

@@ -15,11 +15,12 @@ from model.batch import BoolArray, PointBatch, identity
 from model.codes import Reason
 from model.quarantine import Quarantined
 from store.series.influx.line_protocol import MAX_TIME_MS, MIN_TIME_MS
+from store.series.influx.newest_points import NewestPoints
 from store.series.influx.occupied import MAX_SUBS, Occupied
 from store.series.influx.reading import IntArray
 from store.series.influx.sending import Sender
+from store.series.schema import DAY_MS
 
-DAY_MS = 86_400_000
 _TIME_MIX, _SLOT_MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 
 
@@ -60,14 +61,14 @@ class Placed:
 
 
 def place(
-    points: PointBatch, day: int, newest_ms: IntArray, occupied: Occupied, sender: Sender, *, late_days: int | None
+    points: PointBatch, day: int, newest: NewestPoints, occupied: Occupied, sender: Sender, *, late_days: int | None
 ) -> Placed:
     """Places for `points`, stored on `day` (UTC days since 1970).
 
     Args:
         points: rows of an outcome, in order.
         day: the stored day.
-        newest_ms: newest fix time by slot; slots beyond it have no points.
+        newest: how new points of a slot may be.
         occupied: what is stored where.
         sender: waits when the server is away.
         late_days: see `InfluxSeries`.
@@ -87,7 +88,7 @@ def place(
             kept &= ~late
     if not kept.all():
         points, ages = points.take(kept), ages[kept]
-    unsure = _unsure(points, newest_ms)
+    unsure = _unsure(points, newest)
     if not unsure.any():
         return Placed(points, ages, None, 0, refused)
     rows = np.flatnonzero(unsure)
@@ -108,11 +109,9 @@ def place(
     return Placed(points.take(left), ages[left], subs[left], twice, refused)
 
 
-def _unsure(points: PointBatch, newest_ms: IntArray) -> BoolArray:
+def _unsure(points: PointBatch, newest: NewestPoints) -> BoolArray:
     """Rows no newer than their slot's newest, and rows that share slot and millisecond with another one here."""
-    known = points.slot < len(newest_ms)
-    unsure: BoolArray = known.copy()
-    unsure[known] = points.time_ms[known] <= newest_ms[points.slot[known]]
+    unsure = newest.no_newer(points)
     mix = points.time_ms.astype(np.uint64) * _TIME_MIX
     mix ^= mix >> np.uint64(31)
     mix += points.slot.astype(np.uint64) * _SLOT_MIX

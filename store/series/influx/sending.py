@@ -7,12 +7,10 @@ neighbours out; what is sent again is the same bytes. It knows nothing of points
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count, islice
 from typing import TypeVar
-
-import numpy as np
 
 from model.clock import Clock
 from store.series.influx.connection import Away, Connection, LinesRefused
@@ -22,7 +20,6 @@ Answer = TypeVar("Answer")
 
 DEFAULT_RETRY_MIN_MS = 200
 DEFAULT_RETRY_MAX_MS = 30_000
-DEFAULT_MAX_BODY_BYTES = 4 << 20
 #: A refused line as it is kept.
 MAX_LINE_BYTES = 2_048
 
@@ -52,7 +49,6 @@ class Sender:
         connection: the server.
         clock: for how long an outage lasts.
         retry_min_ms, retry_max_ms: first and longest wait before the same is tried again; it doubles in between.
-        max_body_bytes: of one request, before it is compressed.
         on_outage: told when an outage begins (its words) and ends (None).
     """
 
@@ -63,14 +59,12 @@ class Sender:
         *,
         retry_min_ms: int = DEFAULT_RETRY_MIN_MS,
         retry_max_ms: int = DEFAULT_RETRY_MAX_MS,
-        max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         on_outage: Callable[[str | None], object] = lambda _words: None,
     ) -> None:
         self._connection = connection
         self._clock = clock
         self._retry_min_s = retry_min_ms / 1000
         self._retry_max_s = retry_max_ms / 1000
-        self._max_body_bytes = max_body_bytes
         self._on_outage = on_outage
         self._stop = threading.Event()
         #: What is wrong now; None while all is well.
@@ -109,29 +103,16 @@ class Sender:
     def send(self, bucket: str, lines: Iterable[Lines], *, wait: bool = True) -> list[Refusal]:
         """Write lines; return those that the server will not take. Raises Away when it is not to wait, or told to stop."""
         refused: list[Refusal] = []
-        for part in self._bodies(lines):
-            body = b"".join(piece.body for piece in part)
+        for part in lines:
             try:
-                self._write(bucket, body, wait=wait)
+                self._write(bucket, part.body, wait=wait)
             except LinesRefused as error:
-                rows = np.concatenate([piece.rows for piece in part]).tolist()
-                refused += self._sift(bucket, body.splitlines(keepends=True), rows, error, wait=wait)
+                found = part.body.splitlines(keepends=True)
+                refused += self._sift(bucket, found, part.rows.tolist(), error, wait=wait)
         return refused
 
     def _write(self, bucket: str, body: bytes, *, wait: bool) -> None:
         self.persist(lambda: self._connection.write(bucket, body), wait=wait)
-
-    def _bodies(self, lines: Iterable[Lines]) -> Iterator[list[Lines]]:
-        part: list[Lines] = []
-        size = 0
-        for piece in lines:
-            if part and size + len(piece.body) > self._max_body_bytes:
-                yield part
-                part, size = [], 0
-            part.append(piece)
-            size += len(piece.body)
-        if part:
-            yield part
 
     def _sift(
         self, bucket: str, lines: list[bytes], rows: list[int], error: LinesRefused, *, wait: bool

@@ -16,7 +16,6 @@ from store.ledger import EXPIRED
 from store.series.influx.connection import Connection
 from store.series.influx.line_protocol import tag
 
-DAY_MS = 86_400_000
 POSITION, STORED, DUPLICATE, RETAINED = "position", "stored", "duplicate", "retained_day"
 _REASON, _GAUGE, _DAY = "reason:", "gauge:", "day:"
 
