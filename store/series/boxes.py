@@ -49,7 +49,7 @@ class Boxes:
 
     Attributes:
         slot: int64 (n,), ascending, each once.
-        low, high: int32 (n, 2, SLICES): latitude and longitude in 1e-6 degrees; low > high where there was no point.
+        low, high: int32 (2, SLICES, n): latitude and longitude in 1e-6 degrees; low > high where there was no point.
         mixed: bool (n,).
     """
 
@@ -63,23 +63,23 @@ class Boxes:
 
     def take(self, index: npt.NDArray[Any]) -> Boxes:
         """Some of them, by ascending index or mask."""
-        return Boxes(self.slot[index], self.low[index], self.high[index], self.mixed[index])
+        return Boxes(self.slot[index], self.low[:, :, index], self.high[:, :, index], self.mixed[index])
 
     def slice(self, number: int) -> Boxes:
         """Those of one slice alone, with one slice."""
         at = slice(number, number + 1)
-        return Boxes(self.slot, self.low[:, :, at], self.high[:, :, at], self.mixed)
+        return Boxes(self.slot, self.low[:, at], self.high[:, at], self.mixed)
 
     def touch(self, box: Box) -> Bools:
-        """Which of their slices touch a box, (n, slices)."""
-        met: Bools = (self.low[:, 0] <= box.north) & (self.high[:, 0] >= box.south)
-        met &= (self.low[:, 1] <= box.east) & (self.high[:, 1] >= box.west)
+        """Which of their slices touch a box, (slices, n)."""
+        met: Bools = (self.low[0] <= box.north) & (self.high[0] >= box.south)
+        met &= (self.low[1] <= box.east) & (self.high[1] >= box.west)
         return met
 
 
 def boxes_of(rows: Rows, starts: IntArray) -> tuple[Corners, Corners]:
     """`low` and `high` of each chunk; `starts` are the first rows of the chunks of `ordered` rows."""
-    shape = (len(starts), 2, SLICES)
+    shape = (2, SLICES, len(starts))
     low, high = np.full(shape, _NONE_LOW, np.int32), np.full(shape, _NONE_HIGH, np.int32)
     if not rows.count:
         return low, high
@@ -101,13 +101,13 @@ def boxes_of(rows: Rows, starts: IntArray) -> tuple[Corners, Corners]:
     for axis, (name, limit) in enumerate((("lat", _LIMIT_LAT), ("lon", _LIMIT_LON))):
         value = rows.columns[name]
         if isinstance(value, int):
-            low[chunk, axis, at] = high[chunk, axis, at] = np.int32(min(max(value, -limit), limit))
+            low[axis, at, chunk] = high[axis, at, chunk] = np.int32(min(max(value, -limit), limit))
             continue
         least, most = np.minimum.reduceat(value, first), np.maximum.reduceat(value, first)
         least[led] = np.minimum(least[led], value[before])
         most[led] = np.maximum(most[led], value[before])
-        low[chunk, axis, at] = np.clip(least, -limit, limit)
-        high[chunk, axis, at] = np.clip(most, -limit, limit)
+        low[axis, at, chunk] = np.clip(least, -limit, limit)
+        high[axis, at, chunk] = np.clip(most, -limit, limit)
     return low, high
 
 
@@ -123,35 +123,39 @@ def together(pieces: Sequence[Boxes]) -> Boxes:
     pieces = [piece for piece in pieces if len(piece)] or list(pieces[:1])
     if len(pieces) == 1:
         return pieces[0]
-    slot = np.concatenate([piece.slot for piece in pieces])
-    order = np.argsort(slot, kind="stable")
-    slot = slot[order]
-    starts = np.flatnonzero(np.diff(slot, prepend=-1))
-    low = np.concatenate([piece.low for piece in pieces])[order]
-    high = np.concatenate([piece.high for piece in pieces])[order]
-    mixed = np.concatenate([piece.mixed for piece in pieces])[order]
-    return Boxes(
-        slot[starts],
-        np.minimum.reduceat(low, starts, axis=0),
-        np.maximum.reduceat(high, starts, axis=0),
-        np.logical_or.reduceat(mixed, starts) | (np.diff(starts, append=len(slot)) > 1),
-    )
+    slot = np.unique(np.concatenate([piece.slot for piece in pieces]))
+    first = pieces[0]
+    seen = np.isin(slot, first.slot, assume_unique=True)
+    if len(first) == len(slot):  # late points of slots that are all known
+        low, high, mixed = first.low.copy(), first.high.copy(), first.mixed.copy()
+    else:
+        shape = (2, SLICES, len(slot))
+        low, high = np.full(shape, _NONE_LOW, np.int32), np.full(shape, _NONE_HIGH, np.int32)
+        mixed = np.zeros(len(slot), np.bool_)
+        low[:, :, seen], high[:, :, seen], mixed[seen] = first.low, first.high, first.mixed
+    for piece in pieces[1:]:
+        at = np.searchsorted(slot, piece.slot)
+        low[:, :, at] = np.minimum(low[:, :, at], piece.low)
+        high[:, :, at] = np.maximum(high[:, :, at], piece.high)
+        mixed[at] |= piece.mixed | seen[at]
+        seen[at] = True
+    return Boxes(slot, low, high, mixed)
 
 
 def candidates(boxes: Boxes, hour: int, box: Box, from_ms: int, to_ms: int) -> Bools:
     """Which slots may have been in a box within the window, or have crossed it between two points of this hour, (n,)."""
     first, end = slices_in(hour, from_ms, to_ms)
-    met = np.asarray(boxes.touch(box)[:, first:end].any(axis=1))
+    met = np.asarray(boxes.touch(box)[first:end].any(axis=0))
     again = np.flatnonzero(boxes.mixed & ~met)
     if len(again) and end - first > 1:
-        low, high = boxes.low[again, :, first:end], boxes.high[again, :, first:end]
+        low, high = boxes.low[:, first:end, again], boxes.high[:, first:end, again]
         pairs = Boxes(
             boxes.slot[again],
-            np.minimum(low[:, :, :-1], low[:, :, 1:]),
-            np.maximum(high[:, :, :-1], high[:, :, 1:]),
+            np.minimum(low[:, :-1], low[:, 1:]),
+            np.maximum(high[:, :-1], high[:, 1:]),
             boxes.mixed[again],
         )
-        met[again] = pairs.touch(box).any(axis=1)
+        met[again] = pairs.touch(box).any(axis=0)
     return met
 
 
@@ -159,10 +163,11 @@ def joined(before: Boxes, after: Boxes, box: Box) -> IntArray:
     """Slots that may have crossed a box between the last slice of an hour and the first of the next."""
     slot, left, right = np.intersect1d(before.slot, after.slot, assume_unique=True, return_indices=True)
     last, first = before.slice(SLICES - 1).take(left), after.slice(0).take(right)
-    there: Bools = np.less_equal(last.low[:, 0, 0], last.high[:, 0, 0])
-    there &= np.less_equal(first.low[:, 0, 0], first.high[:, 0, 0])
+    there: Bools = np.less_equal(last.low[0, 0], last.high[0, 0])
+    there &= np.less_equal(first.low[0, 0], first.high[0, 0])
     both = Boxes(slot, np.minimum(last.low, first.low), np.maximum(last.high, first.high), last.mixed)
-    return slot[there & both.touch(box)[:, 0]]
+    crossed: IntArray = slot[there & both.touch(box)[0]]
+    return crossed
 
 
 def slices_in(hour: int, from_ms: int, to_ms: int) -> tuple[int, int]:
@@ -176,31 +181,26 @@ def slices_in(hour: int, from_ms: int, to_ms: int) -> tuple[int, int]:
 
 def encode_boxes(boxes: Boxes) -> bytes:
     """One zstd frame: count u32, then the columns of `_ENTRY_BYTES`, numbers as byte planes, lowest first."""
-    there = boxes.low[:, 0] <= boxes.high[:, 0]
-    base = np.where(there[:, None, :], boxes.low, _NONE_LOW).min(axis=2)
-    top = np.where(there[:, None, :], boxes.high, _NONE_HIGH).max(axis=2)
-    span = (top.astype(np.int64) - base).astype(np.float64)
+    there = boxes.low[0] <= boxes.high[0]
+    base = boxes.low.min(axis=1)  # where there was no point, low is the highest number and high the lowest
+    span = (boxes.high.max(axis=1).astype(np.int64) - base).astype(np.float64)
     shift = np.maximum(np.frexp(span)[1] - 8, 0).astype(np.int32)
-    wide = shift[:, :, None]
-    low = np.where(there[:, None, :], (boxes.low - base[:, :, None]) >> wide, 0).astype(np.uint8)
-    high = np.where(there[:, None, :], (boxes.high - base[:, :, None]) >> wide, 0).astype(np.uint8)
-    slices = (there * _SLICE_BITS).sum(axis=1) | np.where(boxes.mixed, _MIXED, 0)
-    columns: tuple[Array, ...] = (
-        (boxes.slot & ((1 << PART_BITS) - 1)).astype("<u2"),
-        slices.astype("<u2"),
-        shift.astype(np.uint8).T,
-        base.astype("<i4").T,
-        low.transpose(1, 2, 0),
-        (high - low).transpose(1, 2, 0),
+    low = (boxes.low - base[:, None]) >> shift[:, None]
+    high = (boxes.high - base[:, None]) >> shift[:, None]
+    low[:, ~there] = high[:, ~there] = 0
+    high -= low
+    slices = (there * _SLICE_BITS[:, None]).sum(axis=0) | np.where(boxes.mixed, _MIXED, 0)
+    columns = (
+        _planes((boxes.slot & ((1 << PART_BITS) - 1)).astype("<u2")),
+        _planes(slices.astype("<u2")),
+        shift.astype(np.uint8).tobytes(),
+        _planes(base.astype("<i4")),
+        low.astype(np.uint8).tobytes(),
+        high.astype(np.uint8).tobytes(),
     )
-    planes = [np.ascontiguousarray(column) for column in columns]
-    raw = b"".join(
-        np.ascontiguousarray(plane.view(np.uint8).reshape(plane.size, -1).T).tobytes()
-        if plane.itemsize > 1
-        else plane.tobytes()
-        for plane in planes
+    return zstandard.ZstdCompressor(level=1, write_checksum=False).compress(
+        b"".join((_HEAD.pack(len(boxes)), *columns))
     )
-    return zstandard.ZstdCompressor(level=1, write_checksum=False).compress(_HEAD.pack(len(boxes)) + raw)
 
 
 def decode_boxes(blob: bytes, part: int) -> Boxes:
@@ -213,16 +213,25 @@ def decode_boxes(blob: bytes, part: int) -> Boxes:
     except (zstandard.ZstdError, struct.error, ValueError) as error:
         raise Corrupt(f"not a place index: {error}", mend="Run `lucheng store index`.") from error
     reader = _Reader(raw, _HEAD.size)
-    slot = reader.column("<u2", count) + (part << PART_BITS)
+    slot = reader.column("<u2", count).astype(np.int64) + (part << PART_BITS)
     slices = reader.column("<u2", count)
-    shift = reader.column("u1", 2 * count).reshape(2, count).T[:, :, None]
-    base = reader.column("<i4", 2 * count).reshape(2, count).T[:, :, None]
-    corner = reader.column("u1", 2 * SLICES * count).reshape(2, SLICES, count).transpose(2, 0, 1)
-    size = reader.column("u1", 2 * SLICES * count).reshape(2, SLICES, count).transpose(2, 0, 1)
-    there = ((slices[:, None] & _SLICE_BITS) != 0)[:, None, :]
-    low = np.where(there, base + (corner << shift), _NONE_LOW)
-    high = np.where(there, base + ((corner + size + 1) << shift) - 1, _NONE_HIGH)
-    return Boxes(slot, low.astype(np.int32), high.astype(np.int32), (slices & _MIXED) != 0)
+    shift = reader.column("u1", 2 * count).astype(np.int32).reshape(2, 1, count)
+    base = reader.column("<i4", 2 * count).astype(np.int32).reshape(2, 1, count)
+    low = reader.column("u1", 2 * SLICES * count).astype(np.int32).reshape(2, SLICES, count)
+    high = reader.column("u1", 2 * SLICES * count).astype(np.int32).reshape(2, SLICES, count)
+    high += low + 1
+    low <<= shift
+    low += base
+    high <<= shift
+    high += base - 1
+    there = (slices & _SLICE_BITS[:, None]) != 0
+    low[:, ~there], high[:, ~there] = _NONE_LOW, _NONE_HIGH
+    return Boxes(slot, low, high, (slices & _MIXED) != 0)
+
+
+def _planes(column: Array) -> bytes:
+    """Byte planes, lowest first."""
+    return column.ravel().view(np.uint8).reshape(column.size, -1).T.tobytes()
 
 
 class _Reader:
@@ -231,13 +240,12 @@ class _Reader:
     def __init__(self, raw: bytes, at: int) -> None:
         self._raw, self._at = raw, at
 
-    def column(self, dtype: str, count: int) -> IntArray:
+    def column(self, dtype: str, count: int) -> Array:
         """`count` numbers, kept as byte planes."""
         width = np.dtype(dtype).itemsize
         planes = np.frombuffer(self._raw, np.uint8, width * count, self._at).reshape(width, count)
         self._at += width * count
-        column: IntArray = np.ascontiguousarray(planes.T).view(dtype).ravel().astype(np.int64)
-        return column
+        return planes[0] if width == 1 else np.ascontiguousarray(planes.T).view(dtype).ravel()
 
 
 def _within(time: Array) -> bool:

@@ -37,7 +37,7 @@ def note_chunks(
     part = slot >> PART_BITS
     first = np.flatnonzero((np.diff(hour, prepend=hour[0] - 1) != 0) | (np.diff(part, prepend=-1) != 0))
     for begin, end in zip(first.tolist(), [*first[1:].tolist(), len(starts)], strict=True):
-        made = Boxes(slot[begin:end], low[begin:end], high[begin:end], np.zeros(end - begin, np.bool_))
+        made = Boxes(slot[begin:end], low[:, :, begin:end], high[:, :, begin:end], np.zeros(end - begin, np.bool_))
         group = (int(part[begin]), int(hour[begin]), day)
         fresh = int(counts[begin:end].sum())
         covered = fresh
