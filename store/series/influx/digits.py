@@ -30,14 +30,11 @@ _SHORT = [str(n).encode() for n in range(_GROUP)]
 #: First group, 0 as nothing · first group, 0 as "0" · a group behind another (index + _GROUP).
 _FIRST = _table([b"", *_SHORT[1:], *_FULL], 4)
 _LAST = _table([*_SHORT, *_FULL], 4)
-#: Numbers of at most three digits with a sign before them (index + _MILLI: negative).
-_SIGNED = _table([*_SHORT[:_MILLI], *[b"-" + text for text in _SHORT[:_MILLI]]], 4)
 _THREE = [f"{n:03d}".encode() for n in range(_MILLI)]
 _POINT_THREE = _table([b"." + text for text in _THREE], 4)
 _THREE_MORE = _table(_THREE, 4)
 _MINUS = np.array([0, ord("-")], np.uint8)
-#: Tenths of 0 to 999.9 whole, and the tenth alone; ".0" is left out.
-_TENTHS = _table([(f"{n // 10}.{n % 10}" if n % 10 else str(n // 10)).encode() for n in range(_GROUP)], 8)
+#: Tenths; none is nothing.
 _TENTH = _table([b"", *[f".{n}".encode() for n in range(1, 10)]], 2)
 #: Thousandths without the zeros at their end.
 _THOUSANDTHS = _table([f".{n:03d}".encode().rstrip(b"0").rstrip(b".") for n in range(_MILLI)], 4)
@@ -98,26 +95,28 @@ def three(values: IntArray) -> Array:
 
 def millionths(values: IntArray) -> list[Array]:
     """Pieces of 1e-6 units with six decimals."""
-    negative = values < 0
-    size = np.abs(values)
-    units = size // 1_000_000
-    left = size - units * 1_000_000
-    upper = left // _MILLI
-    tail = [_POINT_THREE[upper], _THREE_MORE[left - upper * _MILLI]]
-    if int(units.max()) < _MILLI:
-        return [_SIGNED[units + negative * _MILLI], *tail]
-    return [_MINUS[negative.view(np.uint8)], *_groups(units, int(units.max())), *tail]
+    size, sign = _sized(values)
+    units = size // size.dtype.type(1_000_000)
+    left = size - units * size.dtype.type(1_000_000)
+    upper = left // size.dtype.type(_MILLI)
+    tail = [_POINT_THREE[upper], _THREE_MORE[left - upper * size.dtype.type(_MILLI)]]
+    return [*sign, *_groups(units, int(units.max())), *tail]
+
+
+def _sized(values: IntArray) -> tuple[Array, list[Array]]:
+    """Sizes of numbers in the smallest type that is quick to divide, and a piece with their signs, if any has one."""
+    lowest, highest = int(values.min()), int(values.max())
+    if lowest >= 0:
+        return (values.astype(np.uint32) if highest < 1 << 32 else values), []
+    return np.abs(values), [_MINUS[(values < 0).view(np.uint8)]]
 
 
 def tenths(values: IntArray) -> list[Array]:
     """Pieces of 0.1 units with one decimal, none where it is 0."""
-    lowest, highest = int(values.min()), int(values.max())
-    if lowest >= 0 and highest < _GROUP:
-        return [_TENTHS[values]]
-    size = np.abs(values)
-    units = size // 10
-    sign = [_MINUS[(values < 0).view(np.uint8)]] if lowest < 0 else []
-    return [*sign, *_groups(units, int(units.max())), _TENTH[size - units * 10]]
+    size, sign = _sized(values)
+    units = size // size.dtype.type(10)
+    left = size - units * size.dtype.type(10)
+    return [*sign, *_groups(units, int(units.max())), *([_TENTH[left]] if left.any() else [])]
 
 
 def floats(values: npt.NDArray[np.float64]) -> list[Array]:
