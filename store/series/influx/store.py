@@ -237,7 +237,7 @@ class InfluxSeries(InfluxReads):
         """Delete what was stored on whole UTC days before that of `before_stored_ms`; return how many points went.
 
         `Totals.stored` falls by as many and the gauge `expired` grows. Kept quarantined rows received and numeric samples of
-        before that day go too. May be killed and called again. Raises Away when the server is away.
+        before that day go too. May be killed and called again; waits as `commit`.
         """
         day = before_stored_ms // DAY_MS
         with self._writing():
@@ -245,18 +245,19 @@ class InfluxSeries(InfluxReads):
                 return 0
             rows, changed = state.after_retention(self._counters, day)
             if rows:
-                for age in reading.ages(self._connection):
-                    predicate = f'_measurement="fix" AND age="{age:d}"'
-                    self._connection.delete(self._server.bucket, MIN_TIME_MS, (day - age) * DAY_MS, predicate)
+                for age in self._sender.persist(lambda: reading.ages(self._connection)):
+                    self._delete((day - age) * DAY_MS, f'_measurement="fix" AND age="{age:d}"')
             for measurement in ("numbers", "totals"):
-                predicate = f'_measurement="{measurement}"'
-                self._connection.delete(self._server.bucket, MIN_TIME_MS, day * DAY_MS, predicate)
+                self._delete(day * DAY_MS, f'_measurement="{measurement}"')
             self._local.forget_quarantine(day * DAY_MS)
             if rows:
                 self._occupied.clear()
-                self._newest.load(self._ask(lambda: reading.newest(self._connection)))
+                self._newest.load(self._sender.persist(lambda: reading.newest(self._connection)))
             self._set(changed)
             return rows
+
+    def _delete(self, before_ms: int, predicate: str) -> None:
+        self._sender.persist(lambda: self._connection.delete(self._server.bucket, MIN_TIME_MS, before_ms, predicate))
 
     def make_durable(self) -> int:
         """The log position up to which the log may be trimmed: the server answers a write when it is on its disk."""
