@@ -1,9 +1,9 @@
-"""`Boxes`: where the devices of one hour were, five minutes by five minutes: what the space-time index keeps of a chunk.
+"""`Boxes`: where the devices of one hour were, ten minutes by ten minutes: what the space-time index keeps of a chunk.
 
 Purpose: tell without decoding a chunk that its device was not in an area. Invariants: a box holds every point of its device in
-those five minutes, and every leg of up to `MAX_LEG_MS` that ends at one of them and begins in the same chunk; what is encoded
+those ten minutes, and every leg of up to `MAX_LEG_MS` that ends at one of them and begins in the same chunk; what is encoded
 may be larger (corners are kept in 8 bits of the hour's own bounds), never smaller. A slot whose hour came in several pieces is
-`mixed`: legs between its pieces lie within two neighbouring boxes together, since a slice is as long as a leg may be.
+`mixed`: legs between its pieces lie within two neighbouring boxes together, since a slice is longer than a leg may be.
 
 Why boxes by time and not a bitmap of cells: they cost four passes over two columns, they need no common grid, and they tell
 when, so that a search of ten minutes is not answered by the whole hour's.
@@ -28,7 +28,8 @@ from store.series.rows import HOUR_MS, MAX_HOUR, MIN_HOUR, PART_BITS, Array, Int
 Corners = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
-SLICES = 12
+#: Measured on 7,000 taxis a minute apart: twelve cost half as much again when sealing and in bytes, and spare one chunk in seven.
+SLICES = 6
 SLICE_MS = HOUR_MS // SLICES
 assert SLICE_MS >= MAX_LEG_MS, "a leg must not pass over a whole slice"
 #: Columns that boxes are made of, beside slot and hour.
@@ -80,34 +81,31 @@ class Boxes:
 def boxes_of(rows: Rows, starts: IntArray) -> tuple[Corners, Corners]:
     """`low` and `high` of each chunk; `starts` are the first rows of the chunks of `ordered` rows."""
     shape = (2, SLICES, len(starts))
-    low, high = np.full(shape, _NONE_LOW, np.int32), np.full(shape, _NONE_HIGH, np.int32)
     if not rows.count:
-        return low, high
+        return np.full(shape, _NONE_LOW, np.int32), np.full(shape, _NONE_HIGH, np.int32)
+    low, high = np.empty(shape, np.int32), np.empty(shape, np.int32)
     time = rows.array("time")
     piece = (time // SLICE_MS).astype(np.int8) if _within(time) else np.clip(time // SLICE_MS, 0, SLICES - 1)
     change = np.empty(rows.count, np.bool_)
     np.not_equal(piece[1:], piece[:-1], out=change[1:])
     change[starts] = True
     first = np.flatnonzero(change)
-    opens = np.zeros(rows.count, np.bool_)
-    opens[starts] = True
-    opens = opens[first]
-    chunk = np.cumsum(opens) - 1
+    change[:] = False
+    change[starts] = True
+    opens = change[first]
     # The leg into a slice belongs to it.
     led = np.flatnonzero(~opens)
     led = led[time[first[led]] - time[first[led] - 1] <= MAX_LEG_MS]
     before = first[led] - 1
-    at = piece[first].astype(np.intp)
+    cell = (np.cumsum(opens) - 1) * SLICES + piece[first]
     for axis, (name, limit) in enumerate((("lat", _LIMIT_LAT), ("lon", _LIMIT_LON))):
-        value = rows.columns[name]
-        if isinstance(value, int):
-            low[axis, at, chunk] = high[axis, at, chunk] = np.int32(min(max(value, -limit), limit))
-            continue
-        least, most = np.minimum.reduceat(value, first), np.maximum.reduceat(value, first)
-        least[led] = np.minimum(least[led], value[before])
-        most[led] = np.maximum(most[led], value[before])
-        low[axis, at, chunk] = np.clip(least, -limit, limit)
-        high[axis, at, chunk] = np.clip(most, -limit, limit)
+        value = rows.array(name)
+        for corner, none, most in ((low, _NONE_LOW, np.minimum), (high, _NONE_HIGH, np.maximum)):
+            found = most.reduceat(value, first)
+            found[led] = most(found[led], value[before])
+            flat = np.full(len(starts) * SLICES, none, np.int32)
+            flat[cell] = np.clip(found, -limit, limit)
+            corner[axis] = flat.reshape(len(starts), SLICES).T
     return low, high
 
 
