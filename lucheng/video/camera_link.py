@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 RETAIN_EVERY_S = 300.0
 DAY_MS = 86_400_000
 STOP_S = 10.0
-#: After a start cameras are given so long to send a picture before an alarm's snapshot is asked of them.
-SETTLE_S = 5.0
+#: After a start cameras have so long to come back: until then an alarm's snapshot is asked for again.
+SETTLE_S = 30.0
 
 _log = structlog.get_logger(__name__)
 
