@@ -1,7 +1,7 @@
 """What cameras notice, as signals and clears in the alarms' log.
 
 Invariants: everything goes the durable way of alarm messages, before anybody is told; an id derives from the camera, the
-kind, the rule and the time, so that the same again is the same; what the settings ask no alarm for is a signal alone.
+kind, the rule, the time and the words, so that the same again is the same; what the settings ask no alarm for is a signal alone.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ MAX_NOTE_CHARS = 200
 _packer = msgspec.msgpack.Encoder()
 
 
-def camera_signal_id(device: str, kind: str, rule: str, time_ms: int) -> str:
-    """The id of what a camera noticed: the same whenever it is told."""
-    text = f"{device}\0{kind}\0{rule}\0{time_ms}"
+def camera_signal_id(noticed: Noticed) -> str:
+    """The id of what a camera noticed: the same whenever it is told, another for anything else in the same picture."""
+    text = "\0".join((noticed.device, noticed.kind, noticed.rule, str(noticed.time_ms), noticed.note))
     return "c" + hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
@@ -60,7 +60,7 @@ class CameraSignals:
 
     def _signal(self, noticed: Noticed) -> Signal:
         return Signal(
-            id=camera_signal_id(noticed.device, noticed.kind, noticed.rule, noticed.time_ms),
+            id=camera_signal_id(noticed),
             device=noticed.device,
             kind=noticed.kind,
             source="camera" if noticed.alarm else "note",

@@ -93,7 +93,10 @@ class ClipJobs:
 
     def _loop(self) -> None:
         while not self._stop.wait(self._look_s):
-            self.look()
+            try:
+                self.look()
+            except Exception as error:  # one that ends unseen would leave every clip unanswered
+                _log.exception("clips not looked at", error=type(error).__name__)
 
     def look(self) -> None:
         """Collect what has come; make the clips that are complete or overdue."""
