@@ -10,7 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SceneLimits:
-    """What motion and health go by. `tuned` means: on the car park clip alone; `reasoned`: no clip decided it."""
+    """What motion and health go by.
+
+    Of motion and lighting: `tuned` means on the car park clip alone; `reasoned`: no clip decided it. Of health: focus and
+    direction were fitted to the two tamper clips, with what the three clean clips reach in view, so those clips are no proof
+    of them beyond themselves; the others are reasoned and shown on drawn pictures.
+    """
 
     #: A pixel has changed above this, at sensitivity 0.5. Tuned: while the car park is empty nothing lies above it but one flicker
     #: at 12.5 s; the cars do with most of their pixels.
