@@ -99,6 +99,7 @@ class CameraLink:
             clock=rooms.clock,
             limits=settings.clips,
             recorded=RecordingClips(rooms.recordings, max_clip_bytes=max_clip_bytes),
+            settle_s=SETTLE_S,
         )
         self._network = SettingsNetwork(settings, rooms.clock)
         self.live_server: LiveServer | None = None
