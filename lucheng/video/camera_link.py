@@ -201,6 +201,7 @@ class CameraLink:
     def _left(self, devices: list[str]) -> None:
         self.requests.left(devices)
         self.live.left(devices)
+        self.signals.over(devices)
         self._cut_off.update(devices)
 
     # -- what people ask (`console.camera_seams.CameraControl`) -------------------------------
@@ -242,7 +243,8 @@ class CameraLink:
         """What is known of a piece of an alarm's evidence besides its row: what is missing of it, and its codec."""
         notes = [note.why for note in self.binding.notes_of(row["alarm"]) if note.evidence == row["evidence"]]
         report = self.supervisor.report(row["device"])
-        return PieceFacts(notes[0] if notes else "", report.codec if report is not None else "")
+        codec = "" if report is None else "h264" if report.masked else report.codec  # masks are burned in as H.264
+        return PieceFacts(notes[0] if notes else "", codec)
 
     def live_values(self) -> dict[str, float]:
         """State by name, for `status` and the metrics."""
