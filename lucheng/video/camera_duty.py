@@ -54,7 +54,7 @@ class _Camera:
     """What the duty knows of a camera.
 
     Attributes:
-        row: of the states. entered_s: since when it is watched. since_ms: since when its state is what it is.
+        row: of the states. entered_s: since when it is watched, or let back. since_ms: since when its state is what it is.
         told_offline, told_parked: its alarm was raised. seen: it was online since it is watched.
     """
 
@@ -221,6 +221,7 @@ class CameraDuty:
             self._tell(device, "camera_fault", now_ms, alarm=True, note=self._parked.get(device, ""))
         elif state is not CameraState.PARKED and camera.told_parked:
             camera.told_parked = False
+            camera.entered_s = now_s
             self._clear(device, "camera_fault", now_ms)
         if state in _DARK:
             # at its entry a camera has as long as it would have later
