@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from model.clock import Clock
     from model.video import Clip, NewSegment
 
-REPORT_EVERY_S = 1.0
+DEFAULT_REPORT_EVERY_S = 1.0
 #: Snapshots under way at a time; a decoder that hangs keeps its place for good, and the others go on.
 MAX_SNAPSHOTS = 8
 #: How long one camera may take to end.
@@ -75,10 +75,18 @@ class WorkerHost:
         begin: its first message.
         clock: source of time.
         exit_now: ends the process at once.
+        report_every_s: time between two reports.
     """
 
     def __init__(
-        self, wire: Wire[ToWorker], crumbs: Crumbs, begin: Begin, clock: Clock, *, exit_now: Callable[[int], None]
+        self,
+        wire: Wire[ToWorker],
+        crumbs: Crumbs,
+        begin: Begin,
+        clock: Clock,
+        *,
+        exit_now: Callable[[int], None],
+        report_every_s: float = DEFAULT_REPORT_EVERY_S,
     ) -> None:
         self._wire = wire
         self._clock = clock
@@ -89,6 +97,7 @@ class WorkerHost:
         self._last_hung = ""
         self._snapshots = threading.BoundedSemaphore(MAX_SNAPSHOTS)
         self._exit_now = exit_now
+        self._report_every_s = report_every_s
         self._outbox = Outbox(wire, on_broken=self._deserted)
         self._watchdog = Watchdog(clock=clock, on_exhausted=self._exhausted)
         self._slab = Slab(crumbs.rows, clock)
@@ -136,7 +145,7 @@ class WorkerHost:
         except Broken:
             pass
         self._close()
-        reporting.join(REPORT_EVERY_S)
+        reporting.join(self._report_every_s)
 
     def _close(self) -> None:
         self._stopping.set()
@@ -258,7 +267,7 @@ class WorkerHost:
 
     def _report(self) -> None:
         cpu_s, at_s = _cpu_s(), self._clock.monotonic_s()
-        while not self._stopping.wait(REPORT_EVERY_S):
+        while not self._stopping.wait(self._report_every_s):
             now_cpu_s, now_s = _cpu_s(), self._clock.monotonic_s()
             load = (now_cpu_s - cpu_s) / max(now_s - at_s, 1e-3)
             cpu_s, at_s = now_cpu_s, now_s
