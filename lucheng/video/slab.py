@@ -184,6 +184,7 @@ class Slab:
                 self.step()
             except Exception as error:  # the next step sees other pictures
                 _log.exception("scenes not stepped", error=type(error).__name__)
+                self._come.set()  # for what waits still
             self._stop.wait(self._step_s)
 
     def step(self) -> int:
