@@ -92,7 +92,6 @@ def test_it_watches_what_it_is_given_and_ends_when_it_is_told(held: Held) -> Non
 def test_one_that_was_killed_is_found_and_told_nothing_more(held: Held) -> None:
     worker = held.worker
     worker.watch(setup_of("camera/1"))
-    held.wait_up()
     worker.crumbs.write(0, 1, 5.0)  # as if it were decoding
     os.kill(worker.process.pid, signal.SIGKILL)
     assert worker.gone.wait(START_S)
@@ -104,7 +103,6 @@ def test_one_that_was_killed_is_found_and_told_nothing_more(held: Held) -> None:
 
 
 def test_one_that_hangs_is_ended_by_force(held: Held) -> None:
-    held.wait_up()
     os.kill(held.worker.process.pid, signal.SIGSTOP)
     held.worker.ask_to_stop()
     held.worker.close(0.2)
