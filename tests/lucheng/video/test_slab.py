@@ -109,11 +109,10 @@ def test_only_who_has_the_row_puts_anything_there() -> None:
 def test_a_camera_that_fails_or_knows_no_rates_costs_its_neighbours_nothing() -> None:
     made = slab()
     bad, good = enter(made, 0, Watcher(raises=True)), enter(made, 1, Watcher((math.nan,) * 4))
-    for picture in pictures()[:2]:
-        made.put(0, bad, picture, keep=False)
-        made.put(1, good, picture, keep=False)
-        assert made.step() == 2
-    assert len(bad.seen) == len(good.seen) == 2
+    made.put(0, bad, pictures()[0], keep=False)
+    made.put(1, good, pictures()[0], keep=False)
+    assert made.step() == 2
+    assert len(bad.seen) == len(good.seen) == 1
 
 
 def test_settings_that_do_not_fit_are_one_camera_s_trouble() -> None:
