@@ -30,6 +30,7 @@ from lucheng.video.stays import Stays
 from lucheng.video.sub_stream import Main, SubStream
 
 if TYPE_CHECKING:
+    from analytics.gate.packet_gate import PacketGate
     from ingest.video.decoding import Picture
     from ingest.video.seams import Loss, PacketSink
     from lucheng.video.slab import Looked
@@ -55,15 +56,18 @@ class WatchedCamera:
         setup: of the camera.
         row: its row of the slab and of the crumbs.
         around: see there.
+        gate: what was learnt of its packets before it was set otherwise; None: nothing.
     """
 
-    def __init__(self, setup: CameraSetup, row: int, around: Surroundings) -> None:
+    def __init__(self, setup: CameraSetup, row: int, around: Surroundings, gate: PacketGate | None = None) -> None:
         self.setup = setup
         self.row = row
         self._around = around
         settings = setup.settings
         self.ring = PacketRing(max_s=around.limits.ring_s, max_bytes=around.limits.ring_bytes)
-        self.planner = DecodePlanner(settings, has_substream=bool(setup.sub_url), limits=around.plan, seed=setup.slot)
+        self.planner = DecodePlanner(
+            settings, has_substream=bool(setup.sub_url), limits=around.plan, gate=gate, seed=setup.slot
+        )
         self.rules = RuleWatch(setup.device, settings, self._notice)
         self.masked = bool(settings.masks)
         self._rates = StreamRates()
@@ -345,7 +349,8 @@ class WatchedCamera:
 
     def looked(self, seen: Looked) -> None:
         """See `Watcher`; on the slab's thread."""
-        self.planner.saw(seen.time_ms, moved=seen.moving, still=seen.still)
+        if not seen.learning:  # what the background is not known for says nothing of packets
+            self.planner.saw(seen.time_ms, moved=seen.moving, still=seen.still, share=seen.motion_share)
         before, self._seen = self._seen, seen
         self.rules.looked(seen)
         if seen.motion:

@@ -176,8 +176,16 @@ class WorkerHost:
     def _carry_out(self, message: ToWorker) -> None:
         match message:
             case Setup(setup, row):
+                before = self._camera(setup.device)
                 self._drop(setup.device)
-                camera = WatchedCamera(setup, row, self._around)
+                same = (
+                    before is not None
+                    and before.setup.url == setup.url
+                    and not before.masked
+                    and not setup.settings.masks
+                )
+                gate = before.planner.gate if before is not None and same else None
+                camera = WatchedCamera(setup, row, self._around, gate)
                 with self._lock:
                     self._cameras[setup.device] = camera
                 camera.start()
