@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lucheng.video.messages import Noticed
+from lucheng.video.rule_watch import BY_COMPARISON
 from model.camera import HEALTH_ALARMS, CameraSettings, ZoneRule, health_names
 from model.codes import ALARM_BY_NAME
 from model.seams import NewRecord, RecordKind
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 #: Longest note, characters.
 MAX_NOTE_CHARS = 200
 
-#: What a camera sees begin and end.
-SEEN_KINDS = frozenset({"motion_in_zone", *HEALTH_ALARMS.values()})
+#: What a camera sees begin and end, and judges by the picture alone: who watches it next would say it again.
+_FAULTS = {flag: kind for flag, kind in HEALTH_ALARMS.items() if not flag & BY_COMPARISON}
+SEEN_KINDS = frozenset({"motion_in_zone", *_FAULTS.values()})
 
 _packer = msgspec.msgpack.Encoder()
 
@@ -41,7 +43,7 @@ def camera_signal_id(noticed: Noticed) -> str:
 
 def begins_and_ends(settings: CameraSettings) -> list[tuple[str, str]]:
     """Alarms of that kind which these settings can raise: kind, and rule."""
-    faults = [(kind, "") for flag, kind in HEALTH_ALARMS.items() if health_names(flag)[0] in settings.health_alarms]
+    faults = [(kind, "") for flag, kind in _FAULTS.items() if health_names(flag)[0] in settings.health_alarms]
     zones = [zone for zone in settings.zones if zone.rule is ZoneRule.MOTION and zone.alarm]
     return faults + [("motion_in_zone", zone.name) for zone in zones]
 

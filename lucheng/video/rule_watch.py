@@ -1,8 +1,9 @@
 """What a camera's zones and lines make of motion and of objects: events, as the service is told of them.
 
 Invariants: zones of motion and faults of the picture tell their beginning, and their end at the latest when the camera is
-watched no more; what objects do is over as soon as it is told, so each of those is raised and cleared in one; nothing here
-says who. Any thread may call anything.
+watched no more; but a fault that was found by comparison with the view before ends only where the view is as before: one
+that is learnt anew, covered as it is, says nothing. What objects do is over as soon as it is told, so each of those is
+raised and cleared in one; nothing here says who. Any thread may call anything.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from model.video import Detections
 
 Bools = npt.NDArray[np.bool_]
+
+
+#: Found by comparison with the view before; see the module.
+BY_COMPARISON = Health.COVERED | Health.DEFOCUSED | Health.MOVED
 
 
 class RuleWatch:
@@ -77,7 +82,7 @@ class RuleWatch:
             if self._paused:
                 return
             self._zones_now(seen.zone_motion[1 : len(self._motion_zones) + 1], seen.time_ms)
-            self._health_now(Health(seen.health), seen.time_ms)
+            self._health_now(Health(seen.health), seen.time_ms, Health(seen.health_cleared))
 
     def resumed(self) -> None:
         """Pictures come (again)."""
@@ -91,10 +96,10 @@ class RuleWatch:
             self._zones_now(np.zeros(len(self._motion_zones), np.bool_), time_ms)
 
     def left(self, time_ms: int) -> None:
-        """The camera is watched no more, or by another: everything that was told to begin is over."""
+        """The camera is watched no more, or with other settings."""
         self.stopped(time_ms)
         with self._lock:
-            self._health_now(Health(0), time_ms)
+            self._health_now(Health(0), time_ms, Health(0))
 
     def found(self, time_ms: int, objects: Detections, looked: tuple[float, float, float, float]) -> None:
         """What the detector found in one picture, boxes as fractions of it; `looked` is the part that it saw."""
@@ -120,11 +125,11 @@ class RuleWatch:
             self._say("motion_in_zone", zone.name, time_ms, cleared=not now[at], alarm=zone.alarm)
         self._in_motion = now.copy()
 
-    def _health_now(self, now: Health, time_ms: int) -> None:
+    def _health_now(self, now: Health, time_ms: int, cleared: Health) -> None:
         # by what holds, not by what a step says has changed: a scene that is learnt anew tells no end
         for flag in now & ~self._health:
             self._say_health(flag, time_ms, cleared=False)
-        for flag in self._health & ~now:
+        for flag in self._health & ~now & (cleared | ~BY_COMPARISON):
             self._say_health(flag, time_ms, cleared=True)
         self._health = now
 
