@@ -207,7 +207,8 @@ def test_live_view_begins_at_once_and_plays(town: Town, worker: Worker, device: 
     found = worker.pieces(device)
     assert found[0].kind == "init"
     assert found[1].keyframe
-    assert found[1].time_ms <= town.began_ms  # from the ring
+    # from the ring: what was there already, by a clock that a late packet may have set a little ahead
+    assert found[1].time_ms <= town.began_ms + 500
     assert all(one.kind == "media" for one in found[1:])
     assert all(one.transcoded == (device == MADE_VIEW) for one in found)
     assert len(decoded(found)) == len(found) - 1
