@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pytest
 
 from lucheng.video.messages import Made, Noticed, Piece, Recorded, Reports, StartLive, StopLive, Wake
+from lucheng.video.video_values import WORKERS
 from lucheng.video.watched_camera import STOPPED_TEXT
 from model.camera import CameraSettings, DecodePolicy, Zone
 from model.video import NewSegment
@@ -254,7 +255,8 @@ def test_an_alarm_is_recorded_with_what_came_before(town: Town, worker: Worker) 
     assert not town.recording_before
     segment = worker.wait(Recorded, lambda one: one.segment.camera == EVENTS).segment
     assert town.began_ms - 2_000 - 1_100 <= segment.from_ms <= town.began_ms - 2_000 + 1_000
-    assert town.began_ms + 1_800 <= segment.to_ms <= town.began_ms + 2_000 + 1_500
+    # Until then, give or take what the camera's clock is mapped to ours by while the machine is busy.
+    assert town.began_ms + 1_000 <= segment.to_ms <= town.began_ms + 2_000 + 1_500
     shown = frames_of(worker.recordings / segment.file)
     assert len(shown) == pytest.approx((segment.to_ms - segment.from_ms) / 100, abs=2)
 
@@ -296,7 +298,9 @@ def test_a_sub_stream_is_decoded_where_it_is_set_so_and_its_end_counts_as_no_han
     worker.send(Wake(SEEN_BY_SUB, round(time.time() * 1000) + 60_000))
     worker.report(SEEN_BY_SUB, lambda one: one.mode == "full")
     wait_until(lambda: town.other_subs.playing == 0, WAIT_S, "the sub-stream to be closed")
-    assert worker.of(Reports)[-1].counts["threads_hung_total"] == 0
+    counts = worker.of(Reports)[-1].counts
+    assert counts["threads_hung_total"] == 0
+    assert counts.keys() <= WORKERS.keys()
 
 
 def test_a_camera_that_goes_and_comes_back_is_watched_as_before(town: Town, worker: Worker) -> None:
