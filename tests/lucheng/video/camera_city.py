@@ -40,7 +40,7 @@ PURPOSE = "test"
 Bgr = npt.NDArray[np.uint8]
 
 
-def pictures(seed: int, *, length_s: float = 6.0, width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX) -> list[Bgr]:
+def pictures(seed: int, *, length_s: float = 4.0, width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX) -> list[Bgr]:
     """A street with passers."""
     street = Street(seed, width_px=width_px, height_px=height_px, title=str(seed))
     return list(street.frames(passers(seed, length_s, busy=0.8), fps=FPS, length_s=length_s))
