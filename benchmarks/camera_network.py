@@ -116,6 +116,7 @@ def rss_mib() -> float:
 
 def report_rtsp(file: Path, folder: Path, cameras: int, seconds: float) -> dict[str, Any]:
     """Cameras per core over RTSP: CPU of this process alone, while every keyframe is decoded."""
+    before_mib = rss_mib()
     network = Network(file, folder / "rtsp", cameras)
     try:
         network.wait_open()
@@ -126,6 +127,7 @@ def report_rtsp(file: Path, folder: Path, cameras: int, seconds: float) -> dict[
         cpu_s, wall_s = time.process_time() - cpu_s, time.monotonic() - began_s
         packets = sum(sink.packets for sink in network.sinks) - packets
         keyframes = network.desk.keyframes - keyframes
+        each_mib = (rss_mib() - before_mib) / cameras
     finally:
         network.close()
     # What came counts, not what should have: a starved server sends less.
@@ -133,7 +135,8 @@ def report_rtsp(file: Path, folder: Path, cameras: int, seconds: float) -> dict[
     rate = served_s / cpu_s
     print(
         f"rtsp: {cameras} cameras for {wall_s:.0f} s, {packets:,} packets ({packets / wall_s / cameras:.1f} a second each),"
-        f" {keyframes:,} keyframes: {rate:.0f} cameras per core, {cpu_s / wall_s:.2f} cores in use; asked 50",
+        f" {keyframes:,} keyframes: {rate:.0f} cameras per core, {cpu_s / wall_s:.2f} cores in use,"
+        f" {each_mib:.1f} MiB a camera with rings of 10 s; asked 50",
         flush=True,
     )
     return {

@@ -19,7 +19,7 @@ from console.given_texts import check_id, short
 from console.kept_rows import check_limit
 from console.roles import role_of
 from console.track_rows import FIRST_MS, LAST_MS
-from model.device import check_device_id
+from model.device import Kind, check_device_id
 from model.errors import Refused, UsageError
 from model.grant import Grant, Purpose
 from model.role import ROLE_WORDS, Role
@@ -94,8 +94,20 @@ class EvidenceOperations(AlarmOperations):
                 mend="Give the owner's request, the work order or its open case: "
                 "--purpose subject_request:REF, maintenance:REF or case:CASE.",
             )
+        self._check_own_alarm(caller, known, grant.purpose)
         kept, data = self._evidence.read(grant, known.id)
         return Blob(MEDIA_TYPES.get(kept.format, UNKNOWN_MEDIA_TYPE), data, f"{kept.id}.{kept.format}")
+
+    def _check_own_alarm(self, caller: Caller, known: Evidence, why: Purpose) -> None:
+        """An alarm opens no other alarm's pictures of cameras. Raises Refused (audited)."""
+        if why.code != "alarm" or not known.alarm or not known.device.startswith(f"{Kind.CAMERA}/"):
+            return
+        if known.alarm != (self._alarm_id(why.ref) if why.ref else ""):
+            self._note(caller, "read.refused", known.id, purpose_text(why), device=known.device, alarm=known.alarm)
+            raise Refused(
+                f"{known.id} belongs to another alarm.",
+                mend=f"It is read under its own: --purpose alarm:{known.alarm}.",
+            )
 
     def _alarm_evidence(self, caller: Caller, grant: Grant, alarm_id: str) -> list[dict[str, Any]]:
         """The pieces of one alarm, for who may see them."""

@@ -1,7 +1,8 @@
 """The whole data path, as literal lists. Start reading here.
 
 What comes in is decoded and made durable; only then is it acknowledged (`inbound`). What is in the
-log is judged in columns and kept (`pipeline`). The lists are run as they stand: a stage that is
+log is judged in columns and kept (`pipeline`). What cameras send is kept and looked at in processes of
+their own (`from_camera`); what they notice comes back as signals in the alarms' log. The lists are run as they stand: a stage that is
 not in a list does not happen.
 """
 
@@ -21,6 +22,8 @@ from lucheng.steps import Stage, Steps, Work
 if TYPE_CHECKING:
     from analytics.step import Step
     from lucheng.inbound import Arrival, Inbound
+    from lucheng.video.watched_camera import WatchedCamera
+    from model.video import Packet
 
 
 def inbound(way: Inbound) -> list[tuple[str, Callable[[Arrival], None]]]:
@@ -37,6 +40,16 @@ def from_terminals(way: Inbound) -> list[tuple[str, Callable[[Arrival], None]]]:
     return [
         ("pack: columns ▸ records of the log", way.pack),
         ("log: group commit, then answer the terminals", way.commit),
+    ]
+
+
+def from_camera(way: WatchedCamera) -> list[tuple[str, Callable[[Packet], None]]]:
+    """The way of a camera's packet in its video worker; where masks are set, what comes here is masked already."""
+    return [
+        ("ring: the last seconds, compressed, from a keyframe on; clips and snapshots come from here", way.keep),
+        ("record: segments on the disk, where the settings say so", way.record),
+        ("show: fragments for whoever watches live", way.show),
+        ("see: packet gate ▸ policy ▸ decode ▸ thumbnail ▸ motion, health, objects, zones, lines ▸ signals", way.see),
     ]
 
 

@@ -62,7 +62,7 @@ def test_the_demo_runs_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=True)
     python = environment / "bin" / "python"
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-compile"]
     run([*pip, "--require-hashes", "-r", str(ROOT / "requirements" / "run.txt")], tmp_path, INSTALL_TIMEOUT_S)
     run([*pip, "--no-deps", str(wheel)], tmp_path, INSTALL_TIMEOUT_S)
     where = run([str(python), "-c", "import lucheng; print(lucheng.__file__)"], tmp_path, DEMO_TIMEOUT_S)

@@ -61,6 +61,12 @@ def _told(kind: str, device: str, en: str, zh: str) -> RuleEntry:
     return RuleEntry(kind, None, (kind,), (device,), (), by)
 
 
+def _seen(kind: str, en: str, zh: str) -> RuleEntry:
+    """A kind that is seen in a camera's pictures, in its video worker, and by no rule here."""
+    by = Word(f"{en}: seen in its pictures, by its own settings", f"{zh}：由视频分析按该摄像头设置判断")
+    return RuleEntry(kind, None, (kind,), ("camera",), (), by)
+
+
 #: Filled by the modules of this folder, in running order.
 RULES: tuple[RuleEntry, ...] = (
     RuleEntry(
@@ -239,4 +245,13 @@ RULES: tuple[RuleEntry, ...] = (
     _told("camera_covered", "taxi", "the camera in the vehicle is covered", "车载摄像头被遮挡"),
     _told("driving_warning", "taxi", "the driver assistance warns", "驾驶辅助预警"),
     _told("device_fault", "taxi", "the terminal has a fault", "终端故障"),
+    _seen("camera_state", "a camera changed its state; never an alarm", "摄像头状态变化；从不报警"),
+    _seen("camera_black", "the picture is black", "画面全黑"),
+    _seen("camera_frozen", "the picture stands still though time goes on", "画面静止而时间继续"),
+    _seen("camera_defocused", "the picture has lost its sharpness", "画面失焦"),
+    _seen("camera_moved", "the camera looks elsewhere", "摄像头指向改变"),
+    _seen("camera_corrupted", "pictures are damaged", "画面损坏"),
+    _seen("motion_in_zone", "something moves in a zone of the camera's settings", "设置的区域内有动静"),
+    _seen("line_crossed", "an object crosses a line of the camera's settings", "目标越过设置的界线"),
+    _seen("object_in_zone", "an object enters, stays or is one too many in a zone", "目标进入、滞留或超出区域数量"),
 )

@@ -37,17 +37,16 @@ class Ages:
 
     def step(self, rows: Rows, time_ms: Ints) -> Ints:
         """How far each of these cameras went on, ms (0 for its first picture)."""
-        usual_ms = self._usual_ms[rows]
-        first = self.pictures[rows] == 0
-        # Half the distance first: the difference of two wild stamps may not fit.
-        half_ms = time_ms // 2 - self._last_ms[rows] // 2
-        sane = (half_ms >= 0) & (half_ms <= self._max_gap_ms // 2)
-        by_ms = np.where(sane, time_ms - np.where(sane, self._last_ms[rows], time_ms), 0)
-        sane &= (by_ms > 0) & (by_ms <= self._max_gap_ms)
-        self._usual_ms[rows] = np.where(sane & ~first, (3 * usual_ms + by_ms) // 4, usual_ms).clip(1)
+        usual_ms, last_ms, pictures = self._usual_ms[rows], self._last_ms[rows], self.pictures[rows]
+        by_ms = time_ms - last_ms
+        # The difference of two wild stamps may wrap around: half the distance tells.
+        half_ms = (time_ms >> 1) - (last_ms >> 1)
+        sane = (by_ms > 0) & (by_ms <= self._max_gap_ms) & (half_ms >= 0) & (half_ms <= self._max_gap_ms)
+        sane &= pictures > 0
         went_ms = np.where(sane, by_ms, usual_ms)
-        went_ms[first] = 0
+        went_ms[pictures == 0] = 0
+        self._usual_ms[rows] = np.where(sane, np.maximum((3 * usual_ms + went_ms) >> 2, 1), usual_ms)
         self._last_ms[rows] = time_ms
         self.age_ms[rows] += went_ms
-        self.pictures[rows] += 1
+        self.pictures[rows] = pictures + 1
         return went_ms

@@ -139,7 +139,8 @@ class HealthBank:
         self._sampled_ms[rows] = age_ms
         mean, detail = self._measure(pictures)
         raw = np.zeros((len(rows), len(_FLAGS)), np.bool_)
-        black: Bools = np.all((mean <= self._limits.black_levels) | ~self._judged[rows], axis=1)
+        judged = self._judged[rows]  # where nothing is, nothing is black
+        black: Bools = np.all((mean <= self._limits.black_levels) | ~judged, axis=1) & judged.any(axis=1)
         raw[:, _AT[Health.BLACK]] = black
         gap_s = self._streams.judge(rows, since_ms, stream, raw, _AT)
         raw[:, _AT[Health.FROZEN]] = self._frozen(rows, pictures, age_ms, gap_s) & ~black

@@ -29,6 +29,8 @@ CHUNK = 64
 #: Every so-many-th pixel of the halved picture is a sample for lighting.
 _SAMPLE = 4
 _BLIND = 255
+#: Fewer than one in so many cameras with motion are cleared of specks one by one, more all together.
+_FEW = 4
 #: A pixel outside these levels is flat because it is saturated, not because it is a smear.
 _DARK, _BRIGHT = 21, 234
 
@@ -155,15 +157,26 @@ class MotionPlanes:
         cv2.min(_flat(apart), _flat(recent), dst=_flat(change))
         cv2.add(_flat(planes.base), _flat(planes.noise), dst=_flat(recent))
         cv2.compare(_flat(change), _flat(recent), cv2.CMP_GT, dst=_flat(mask))
-        # Single pixels are noise: the mean of 9 says how many changed around. The outermost are never set, so what the
-        # kernel sees across a border is always 0.
+        sums = _sums(mask)
+        busy = np.flatnonzero(sums)
+        if len(busy) * _FEW < n:
+            for at in busy.tolist():
+                sums[at] = self._clear_specks(mask[at : at + 1], around[at : at + 1])[0]
+        elif len(busy):
+            sums = self._clear_specks(mask, around)
+        return mask, (sums // 255 * 4).astype(np.int32)
+
+    def _clear_specks(self, mask: Luma, around: Luma) -> npt.NDArray[np.int32]:
+        """Take lone pixels, which are noise, out of masks (n, h, w); the sums that are left (n,).
+
+        The mean of 9 says how many changed around. The outermost are never set, so what the kernel sees across the border
+        of two cameras is always 0.
+        """
+        least = 255 * self._limits.min_neighbours // 9 - 1
         cv2.blur(_flat(mask), (3, 3), dst=_flat(around))
-        cv2.threshold(
-            _flat(around), 255 * self._limits.min_neighbours // 9 - 1, 255, cv2.THRESH_BINARY, dst=_flat(around)
-        )
+        cv2.threshold(_flat(around), least, 255, cv2.THRESH_BINARY, dst=_flat(around))
         cv2.bitwise_and(_flat(mask), _flat(around), dst=_flat(mask))
-        sums = cv2.reduce(mask.reshape(n, -1), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
-        return mask, (sums[:, 0] // 255 * 4).astype(np.int32)
+        return _sums(mask)
 
     def learn_noise(self, planes: Planes, which: Bools) -> None:
         """The noise of the cameras `which` follows twice the change that `find` saw by one level."""
@@ -222,6 +235,11 @@ _ORDER = ("background", "new", "old", "noise", "base")
 def _flat(planes: Luma) -> Luma:
     """(n, h, w) as one picture (n·h, w); a view."""
     return planes.reshape(-1, planes.shape[2])
+
+
+def _sums(masks: Luma) -> npt.NDArray[np.int32]:
+    """Sum of each mask (n,)."""
+    return np.asarray(cv2.reduce(masks.reshape(len(masks), -1), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0], np.int32)
 
 
 def _samples(plane: Luma) -> npt.NDArray[np.float32]:

@@ -369,13 +369,13 @@ class CameraConnection:
         try:
             self._sink.on_packet(packet)
         except Exception as error:
-            raise StreamLost(LossReason.DECODE, f"a picture could not be taken: {type(error).__name__}") from error
+            raise StreamLost(LossReason.DECODE, f"a picture could not be taken: {_kind_and_place(error)}") from error
 
     def _call(self, call: Callable[[], None]) -> None:
         try:
             call()
         except Exception as error:
-            raise StreamLost(LossReason.DECODE, f"a stream could not be taken: {type(error).__name__}") from error
+            raise StreamLost(LossReason.DECODE, f"a stream could not be taken: {_kind_and_place(error)}") from error
 
     def _lose(self, run: _Run, lost: StreamLost) -> None:
         with self._lock:
@@ -412,3 +412,12 @@ class CameraConnection:
             self._sink.on_lost(loss)
         except Exception:  # a sink that fails here must not end the connection
             self.losses[LossReason.DECODE] += 1
+
+
+def _kind_and_place(error: Exception) -> str:
+    """What an error of a sink is and where, without its text: that might hold an address."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {trace.tb_frame.f_globals.get('__name__', '')}:{trace.tb_lineno}" if trace is not None else ""
+    return type(error).__name__ + place

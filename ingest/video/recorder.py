@@ -9,7 +9,7 @@ from its pre-roll (packets that the caller has in its ring) to `after_s` after t
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ingest.video.recording_disk import Lane, RecordingDisk
 from model.errors import UsageError
@@ -71,12 +71,13 @@ class SegmentWriter:
                 return
             self._hand_over((packet,))
 
-    def event(self, time_ms: int, pre_roll: Sequence[Packet] = ()) -> None:
+    def event(self, time_ms: int, pre_roll: Sequence[Packet] | Callable[[], Sequence[Packet]] = ()) -> None:
         """Something happened; in mode `events` it is recorded.
 
         Args:
             time_ms: when, our clock, UTC ms.
             pre_roll: what the ring holds from the keyframe before the pre-roll on; not looked at while it is recording.
+                From another thread than the camera's: what takes it from the ring, called so that no packet comes between.
         """
         with self._lock:
             if self._mode != "events":
@@ -84,9 +85,10 @@ class SegmentWriter:
             self._until_ms = max(self._until_ms, time_ms + self._after_ms)
             if self._running:
                 return
-            start = next((place for place, packet in enumerate(pre_roll) if packet.keyframe), None)
+            before = pre_roll() if callable(pre_roll) else pre_roll
+            start = next((place for place, packet in enumerate(before) if packet.keyframe), None)
             if start is not None:
-                self._hand_over(pre_roll[start:])
+                self._hand_over(before[start:])
 
     def moved(self, motion_ms: int) -> None:
         """There was motion for so long."""

@@ -197,7 +197,7 @@ class RecordingDisk:
                 self._finish(lane)
             else:
                 self._take_packet(lane, item)
-        except Exception as error:  # whatever one camera sends, and whatever its folder is like, must not stop the others
+        except Exception as error:  # whatever one camera sends, or its folder is like, must not stop the others
             self._fail(lane, error)
         finally:
             if isinstance(item, Packet):

@@ -70,6 +70,7 @@ def camera_bench(
     context: typer.Context,
     *,
     file: Annotated[Path | None, typer.Argument(help=text("camera.bench_file"), metavar="[FILE]")] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.01, max=60, help=text("camera.bench_seconds"))] = 2.0,
     as_json: Json = False,
 ) -> None:
     from ingest.video.lost import StreamLost  # noqa: PLC0415 as above
@@ -78,7 +79,7 @@ def camera_bench(
 
     del context
     try:
-        found = measure(_file(file) if file is not None else None, SystemClock()).as_json()
+        found = measure(_file(file) if file is not None else None, SystemClock(), measure_s=seconds).as_json()
     except StreamLost as error:
         raise BadInput(f"{file} is no video that can be read: {error.detail}.", mend="Name a video file.") from error
     if as_json:
@@ -89,8 +90,13 @@ def camera_bench(
 
 
 def _file(path: Path) -> Path:
+    from ingest.video.address import FILE_FORMATS  # noqa: PLC0415 as above
+
     if not path.is_file():
         raise BadInput(f"There is no file {path}.", mend="Name a video file.")
+    if path.suffix.lower() not in FILE_FORMATS:
+        known = ", ".join(sorted(FILE_FORMATS))
+        raise BadInput(f"{path} is no video file by its name.", mend=f"Name a file that ends in {known}.")
     return path
 
 

@@ -99,6 +99,7 @@ CAMERA_TEXTS: dict[str, Word] = {
         "A recording of such a camera; default: a street that is drawn, 1080p.",
         "该类摄像头的录像；默认用绘制的 1080p 街景。",
     ),
+    "camera.bench_seconds": Word("CPU seconds for which each part is measured.", "每一部分的测量时长（CPU 秒）。"),
     "camera.ask": Word("Address of the stream (not shown)", "码流地址（不回显）"),
     "camera.ask_sub": Word("Address of the sub-stream (not shown)", "子码流地址（不回显）"),
     "camera.seen": Word(

@@ -22,6 +22,7 @@ from ingest.video.decoding import PictureDecoder
 from ingest.video.ring import PacketRing
 from ingest.video.source import Source
 from model.camera import CameraSettings, DecodePolicy
+from model.errors import BadInput
 from model.video import THUMB_HEIGHT_PX, THUMB_WIDTH_PX, TICKS_PER_MS, Packet, StreamInfo
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 #: The film that is drawn where no file is given.
 FILM_WIDTH_PX, FILM_HEIGHT_PX, FILM_FPS, FILM_S, FILM_KBPS = 1920, 1080, 15.0, 6.0, 3_000
 #: CPU seconds for which each part is run.
-MEASURE_S = 2.0
+DEFAULT_MEASURE_S = 2.0
 #: Packets of a file that are read at most.
 MAX_PACKETS = 3_000
 #: Cameras whose thumbnails are stepped together.
@@ -75,13 +76,18 @@ class Costs:
         }
 
 
-def measure(file: Path | None, clock: Clock) -> Costs:
-    """Measure on the packets of `file`, or of a film drawn here. Raises what opening the file raises."""
+def measure(file: Path | None, clock: Clock, *, measure_s: float = DEFAULT_MEASURE_S) -> Costs:
+    """Measure each part for `measure_s` CPU seconds on the packets of `file`, or of a film drawn here.
+
+    Raises what opening the file raises, and BadInput where there is too little in it.
+    """
     cv2.setNumThreads(1)
     packets = _read(file, clock) if file is not None else _drawn()
+    if len(packets) < 2 or not any(packet.keyframe for packet in packets):
+        raise BadInput("There are not two pictures in the file.", mend="Name a longer one.")
     info = packets[0].info
     keyframes = [packet for packet in packets if packet.keyframe]
-    length_s = (packets[-1].pts - packets[0].pts) / TICKS_PER_MS / 1000
+    length_s = (packets[-1].dts - packets[0].dts) / TICKS_PER_MS / 1000
     fps = (len(packets) - 1) / length_s
     gap_s = length_s
     if len(keyframes) > 1:
@@ -91,6 +97,8 @@ def measure(file: Path | None, clock: Clock) -> Costs:
     rows = np.arange(STACKED, dtype=np.int32)
     quick, full = (PictureDecoder(info, fast=fast) for fast in (True, False))
     pictures = [picture for packet in keyframes if (picture := quick.keyframe_only(packet)) is not None]
+    if not pictures:
+        raise BadInput("None of its keyframes can be decoded.", mend="Name a file that is whole.")
     planner = DecodePlanner(CameraSettings(policy=DecodePolicy.AUTO))
     ring = PacketRing()
     bank = SceneBank(STACKED)
@@ -111,21 +119,21 @@ def measure(file: Path | None, clock: Clock) -> Costs:
         fps,
         gap_s,
         bitrate_kbps,
-        packet_s=_each(packets, pass_on),
-        keyframe_s=_each(keyframes, quick.keyframe_only),
-        full_s=_each(packets, full.decode),
-        look_s=_each(range(len(pictures)), look) / STACKED,
+        packet_s=_each(packets, pass_on, measure_s),
+        keyframe_s=_each(keyframes, quick.keyframe_only, measure_s),
+        full_s=_each(packets, full.decode, measure_s),
+        look_s=_each(range(len(pictures)), look, measure_s) / STACKED,
     )
 
 
-def _each(items: Sequence[Any], run: Callable[[Any], object]) -> float:
-    """CPU seconds of one call, over as many rounds of all items as take `MEASURE_S`."""
+def _each(items: Sequence[Any], run: Callable[[Any], object], measure_s: float) -> float:
+    """CPU seconds of one call, over as many rounds of all items as take `measure_s`."""
     begun_s, count = time.process_time(), 0
-    while (taken_s := time.process_time() - begun_s) < MEASURE_S:
+    while time.process_time() - begun_s < measure_s:
         for item in items:
             run(item)
         count += len(items)
-    return taken_s / count
+    return (time.process_time() - begun_s) / count
 
 
 def _read(file: Path, clock: Clock) -> list[Packet]:

@@ -54,6 +54,8 @@ DEFAULT_PATIENCE_S = 45.0
 DEFAULT_RECOVER_S = 3_600
 #: How often recovery is tried when a store cannot be read.
 _RECOVER_EVERY_S = 5.0
+#: So long after a snapshot that failed it is asked for again, while cameras come back.
+_AGAIN_MS = 1_000
 #: A camera is woken again only for so much longer.
 _WAKE_STEP_MS = 1_000
 
@@ -85,7 +87,7 @@ class AlarmBinding:
         limits: section `clips`.
         recorded: cuts clips out of recordings; None: nothing is recorded.
         patience_s, recover_s: see the constants.
-        settle_s: after the start cameras have so long to come back before a snapshot is asked of them.
+        settle_s: after the start cameras have so long to come back: a snapshot that fails is asked for again.
     """
 
     def __init__(
@@ -114,7 +116,7 @@ class AlarmBinding:
         self._patience_s = patience_s
         self._recover_s = recover_s
         self._settle_s = settle_s
-        self._settled_ms = 0
+        self._settled_at_s = float("-inf")
         self._max_length_ms = limits.max_length_s * 1_000
         self._cameras = AlarmCameras(
             nearby,
@@ -148,7 +150,7 @@ class AlarmBinding:
     def start(self) -> None:
         """Follow the desk from now on, and take up what was pending, until `stop`."""
         self._position = self._desk.last_event()
-        self._settled_ms = self._clock.now_ms() + round(self._settle_s * 1_000)
+        self._settled_at_s = self._clock.monotonic_s() + self._settle_s
         self._end_telling = self._desk.tell_events(self._wake.set)
         self._keeper.start()
         self._thread.start()
@@ -289,9 +291,7 @@ class AlarmBinding:
         window = moment_ms - pre_ms, moment_ms + post_ms
         pieces = []
         if bound.known is None or now_ms - moment_ms <= self._max_length_ms:
-            snapshot = Piece(Kind.SNAPSHOT, camera, now_ms, now_ms, [wanted], wanted.severity)
-            snapshot.not_before_ms = min(self._settled_ms, now_ms + round(self._settle_s * 1_000))
-            pieces.append(snapshot)
+            pieces.append(Piece(Kind.SNAPSHOT, camera, now_ms, now_ms, [wanted], wanted.severity))
         clip = Piece(Kind.CLIP, camera, *window, [wanted], wanted.severity)
         if bound.known is not None:
             clip.late, clip.not_before_ms = True, window[1]  # the ring begins with the restart: all that it has by then
@@ -351,8 +351,20 @@ class AlarmBinding:
         wanted = self._queue.end(piece)
         if wanted is None:
             self._count("late_answers")
+        elif data is None and piece.kind is Kind.SNAPSHOT and self._clock.monotonic_s() < self._settled_at_s:
+            self._ask_again(piece, wanted)
         else:
             self._keeper.keep(Made(piece, wanted, data, time_ms, note))
+
+    def _ask_again(self, piece: Piece, wanted: list[Wanted]) -> None:
+        """The camera is not back yet after the start."""
+        now_ms = self._clock.now_ms()
+        again = Piece(Kind.SNAPSHOT, piece.camera, now_ms, now_ms, wanted, piece.severity)
+        again.not_before_ms = now_ms + _AGAIN_MS
+        self._queue.free(piece)
+        answer = self._queue.add(again, now_ms)
+        for left in [*answer.out, *([] if answer.taken else [again])]:
+            self._keeper.missing(left.wanted, left.kind, [left.camera.device], "its camera was not back in time")
 
     def _freed(self, piece: Piece) -> None:
         self._queue.free(piece)

@@ -19,6 +19,7 @@ import structlog
 
 from analytics.scene.states import CameraStates, StateLimits
 from console.camera_seams import CameraRow
+from lucheng.video.camera_signals import begins_and_ends
 from lucheng.video.messages import Noticed, Report
 from model.camera import STATE_NUMBER, CameraState
 from model.errors import LuchengError, StoreError
@@ -53,7 +54,7 @@ class _Camera:
     """What the duty knows of a camera.
 
     Attributes:
-        row: of the states. entered_s: since when it is watched. since_ms: since when its state is what it is.
+        row: of the states. entered_s: since when it is watched, or let back. since_ms: since when its state is what it is.
         told_offline, told_parked: its alarm was raised. seen: it was online since it is watched.
     """
 
@@ -137,6 +138,11 @@ class CameraDuty:
             }
             for row, camera in enumerate(self._cameras.values()):
                 camera.row = row
+        for device, camera in before.items():
+            if device not in setups:  # nobody would ever end them
+                for kind, told in (("offline", camera.told_offline), ("camera_fault", camera.told_parked)):
+                    if told:
+                        self._clear(device, kind, now_ms)
 
     def settings_of(self, device: str) -> CameraSettings | None:
         """Settings of a camera that is watched and not set aside; None for any other device. From memory."""
@@ -199,6 +205,9 @@ class CameraDuty:
             self._tell(devices[change.row], "camera_state", now_ms, alarm=False, note=note)
         for device, camera, state, wanted in zip(devices, cameras, states, settings, strict=True):
             self._follow(device, camera, state, now_s, now_ms, alarm="offline" in wanted.health_alarms)
+            if not camera.seen and state not in _DARK:
+                camera.seen = True
+                self._settle(device, wanted, now_ms)
         if now_s - self._sampled_s >= self._settings.sample_s:
             self._sampled_s = now_s
             self._sample(devices, states, reports, now_ms)
@@ -206,12 +215,13 @@ class CameraDuty:
     def _follow(
         self, device: str, camera: _Camera, state: CameraState, now_s: float, now_ms: int, *, alarm: bool
     ) -> None:
-        """An alarm for a camera that has gone; it goes when the camera is back, one from before a restart as well."""
+        """An alarm for a camera that has gone; it goes when the camera is back."""
         if state is CameraState.PARKED and not camera.told_parked:
             camera.told_parked = True
             self._tell(device, "camera_fault", now_ms, alarm=True, note=self._parked.get(device, ""))
         elif state is not CameraState.PARKED and camera.told_parked:
             camera.told_parked = False
+            camera.entered_s = now_s
             self._clear(device, "camera_fault", now_ms)
         if state in _DARK:
             # at its entry a camera has as long as it would have later
@@ -221,16 +231,22 @@ class CameraDuty:
                 report = self._supervisor.report(device)
                 note = "" if report is None else f"{report.loss} {report.loss_detail}".strip()
                 self._tell(device, "offline", now_ms, alarm=alarm, note=note)
-        elif camera.told_offline or not camera.seen:
-            if camera.told_offline or self._desk.open_alarm(device, ["offline"]):
-                self._clear(device, "offline", now_ms)
-            camera.told_offline, camera.seen = False, True
+        elif camera.told_offline:
+            camera.told_offline = False
+            self._clear(device, "offline", now_ms)
+
+    def _settle(self, device: str, settings: CameraSettings, now_ms: int) -> None:
+        """The camera is seen for the first time: what was told of it before the service ran, and is not so now, is over."""
+        now = self._signals.going_on(device)
+        for kind, rule in [("offline", ""), ("camera_fault", ""), *begins_and_ends(settings)]:
+            if (kind, rule) not in now and self._desk.open_alarm(device, [kind]):
+                self._clear(device, kind, now_ms, rule)
 
     def _tell(self, device: str, kind: str, time_ms: int, *, alarm: bool, note: str) -> None:
         self._signals.put(Noticed(device, kind, "", cleared=False, alarm=alarm, time_ms=time_ms, note=note))
 
-    def _clear(self, device: str, kind: str, time_ms: int) -> None:
-        self._signals.put(Noticed(device, kind, "", cleared=True, alarm=True, time_ms=time_ms))
+    def _clear(self, device: str, kind: str, time_ms: int, rule: str = "") -> None:
+        self._signals.put(Noticed(device, kind, rule, cleared=True, alarm=True, time_ms=time_ms))
 
     def _sample(self, devices: list[str], states: list[CameraState], reports: list[Report | None], now_ms: int) -> None:
         time_ms = np.array([now_ms], np.int64)
@@ -257,7 +273,7 @@ def _row(device: str, state: CameraState, since_ms: int, report: Report | None, 
         mode=report.mode,
         gate=report.gate,
         gate_why=report.gate_why_en,
-        recall=report.gate_recall if report.gate_recall >= 0 else float("nan"),
+        recall=report.gate_recall if report.gate == "on" and report.gate_recall >= 0 else float("nan"),
         fps=report.fps,
         bitrate_kbps=report.bitrate_kbps,
         keyframe_gap_s=report.keyframe_gap_s,

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 RETAIN_EVERY_S = 300.0
 DAY_MS = 86_400_000
 STOP_S = 10.0
-#: After a start cameras are given so long to send a picture before an alarm's snapshot is asked of them.
-SETTLE_S = 5.0
+#: After a start cameras have so long to come back: until then an alarm's snapshot is asked for again.
+SETTLE_S = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -99,6 +99,7 @@ class CameraLink:
             clock=rooms.clock,
             limits=settings.clips,
             recorded=RecordingClips(rooms.recordings, max_clip_bytes=max_clip_bytes),
+            settle_s=SETTLE_S,
         )
         self._network = SettingsNetwork(settings, rooms.clock)
         self.live_server: LiveServer | None = None
@@ -200,6 +201,7 @@ class CameraLink:
     def _left(self, devices: list[str]) -> None:
         self.requests.left(devices)
         self.live.left(devices)
+        self.signals.over(devices)
         self._cut_off.update(devices)
 
     # -- what people ask (`console.camera_seams.CameraControl`) -------------------------------
@@ -241,7 +243,8 @@ class CameraLink:
         """What is known of a piece of an alarm's evidence besides its row: what is missing of it, and its codec."""
         notes = [note.why for note in self.binding.notes_of(row["alarm"]) if note.evidence == row["evidence"]]
         report = self.supervisor.report(row["device"])
-        return PieceFacts(notes[0] if notes else "", report.codec if report is not None else "")
+        codec = "" if report is None else "h264" if report.masked else report.codec  # masks are burned in as H.264
+        return PieceFacts(notes[0] if notes else "", codec)
 
     def live_values(self) -> dict[str, float]:
         """State by name, for `status` and the metrics."""

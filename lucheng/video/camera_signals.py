@@ -1,17 +1,22 @@
 """What cameras notice, as signals and clears in the alarms' log.
 
 Invariants: everything goes the durable way of alarm messages, before anybody is told; an id derives from the camera, the
-kind, the rule and the time, so that the same again is the same; what the settings ask no alarm for is a signal alone.
+kind, the rule, the time and the words, so that the same again is the same; what the settings ask no alarm for is a signal
+alone. It knows which alarms of what cameras see are open, so that they end with the worker that would have ended them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from lucheng.video.messages import Noticed
+from lucheng.video.rule_watch import BY_COMPARISON
+from model.camera import HEALTH_ALARMS, CameraSettings, ZoneRule, health_names
 from model.codes import ALARM_BY_NAME
 from model.seams import NewRecord, RecordKind
 from model.signal import Clear, Signal
@@ -23,13 +28,24 @@ if TYPE_CHECKING:
 #: Longest note, characters.
 MAX_NOTE_CHARS = 200
 
+#: What a camera sees begin and end, and judges by the picture alone: who watches it next would say it again.
+_FAULTS = {flag: kind for flag, kind in HEALTH_ALARMS.items() if not flag & BY_COMPARISON}
+SEEN_KINDS = frozenset({"motion_in_zone", *_FAULTS.values()})
+
 _packer = msgspec.msgpack.Encoder()
 
 
-def camera_signal_id(device: str, kind: str, rule: str, time_ms: int) -> str:
-    """The id of what a camera noticed: the same whenever it is told."""
-    text = f"{device}\0{kind}\0{rule}\0{time_ms}"
+def camera_signal_id(noticed: Noticed) -> str:
+    """The id of what a camera noticed: the same whenever it is told, another for anything else in the same picture."""
+    text = "\0".join((noticed.device, noticed.kind, noticed.rule, str(noticed.time_ms), noticed.note))
     return "c" + hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def begins_and_ends(settings: CameraSettings) -> list[tuple[str, str]]:
+    """Alarms of that kind which these settings can raise: kind, and rule."""
+    faults = [(kind, "") for flag, kind in _FAULTS.items() if health_names(flag)[0] in settings.health_alarms]
+    zones = [zone for zone in settings.zones if zone.rule is ZoneRule.MOTION and zone.alarm]
+    return faults + [("motion_in_zone", zone.name) for zone in zones]
 
 
 class CameraSignals:
@@ -43,6 +59,8 @@ class CameraSignals:
     def __init__(self, alarms: Committer, clock: Clock) -> None:
         self._alarms = alarms
         self._clock = clock
+        self._lock = threading.Lock()
+        self._going_on: dict[str, set[tuple[str, str]]] = {}
         #: Signals and clears written.
         self.written = 0
 
@@ -50,6 +68,8 @@ class CameraSignals:
         """Write it down; durable when this returns or soon after."""
         if noticed.cleared and not noticed.alarm:
             return
+        if noticed.alarm:
+            self._remember(noticed)
         if noticed.cleared:
             clear = Clear(noticed.kind, noticed.device, noticed.rule, noticed.time_ms, 0)
             record = NewRecord(RecordKind.CLEAR, 0, _packer.encode([clear]))
@@ -58,9 +78,33 @@ class CameraSignals:
         self.written += 1
         self._alarms.submit([record], lambda _position: None, urgent=True)
 
+    def over(self, devices: Iterable[str]) -> None:
+        """Nobody watches these cameras just now: what they saw begin is over, as far as anybody can say."""
+        with self._lock:
+            found = [(device, key) for device in devices for key in self._going_on.pop(device, ())]
+        for device, (kind, rule) in found:
+            self.put(Noticed(device, kind, rule, cleared=True, alarm=True, time_ms=self._clock.now_ms()))
+
+    def going_on(self, device: str) -> set[tuple[str, str]]:
+        """Alarms of what the camera sees that are open: kind, and rule."""
+        with self._lock:
+            return set(self._going_on.get(device, ()))
+
+    def _remember(self, noticed: Noticed) -> None:
+        if noticed.kind not in SEEN_KINDS:
+            return
+        with self._lock:
+            keys = self._going_on.setdefault(noticed.device, set())
+            if noticed.cleared:
+                keys.discard((noticed.kind, noticed.rule))
+            else:
+                keys.add((noticed.kind, noticed.rule))
+            if not keys:
+                del self._going_on[noticed.device]
+
     def _signal(self, noticed: Noticed) -> Signal:
         return Signal(
-            id=camera_signal_id(noticed.device, noticed.kind, noticed.rule, noticed.time_ms),
+            id=camera_signal_id(noticed),
             device=noticed.device,
             kind=noticed.kind,
             source="camera" if noticed.alarm else "note",

@@ -1,8 +1,8 @@
 """Clips of a worker's cameras: collected from the ring while their end has not passed, then made into a file.
 
 Invariants: a clip holds its packets by reference from the moment it is asked for, so its beginning is not lost when the
-ring moves on; it is made as soon as its end has been seen, or a moment after it should have been; one that has no packet
-is answered in words. One thread; muxing costs milliseconds.
+ring moves on; it is made as soon as its end has been seen, or a moment after it should have been; one that has no packet,
+or only pictures from long before, is answered in words. One thread; muxing costs milliseconds.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 #: How long after its end a picture of it may still come.
 DEFAULT_LATE_S = 2.0
 DEFAULT_LOOK_S = 0.2
+#: A picture that is older than the time asked for by more than this shows nothing of it.
+STALE_MS = 10_000
 #: Bytes that all clips under way hold.
 DEFAULT_MAX_HELD_BYTES = 1 << 30
 
@@ -42,7 +44,8 @@ class _Job:
     due_s: float
     packets: list[Packet] = field(default_factory=list)
     held_bytes: int = 0
-    full: bool = False
+    complete: bool = False
+    crowded: bool = False
 
 
 class ClipJobs:
@@ -88,53 +91,69 @@ class ClipJobs:
         """Make what there is of every clip under way, and end."""
         self._stop.set()
         self._thread.join()
-        for job in self._jobs:
+        with self._lock:
+            jobs, self._jobs = self._jobs, []
+        for job in jobs:
             self._finish(job)
 
     def _loop(self) -> None:
         while not self._stop.wait(self._look_s):
-            self.look()
+            try:
+                self.look()
+            except Exception as error:  # one that ends unseen would leave every clip unanswered
+                _log.exception("clips not looked at", error=type(error).__name__)
 
     def look(self) -> None:
         """Collect what has come; make the clips that are complete or overdue."""
         now_s = self._clock.monotonic_s()
         with self._lock:
-            complete = [job for job in self._jobs if self._collect(job) or now_s >= job.due_s]
+            for job in self._jobs:
+                self._collect(job)
+            complete = [job for job in self._jobs if job.complete or now_s >= job.due_s]
             for job in complete:
                 self._jobs.remove(job)
         for job in complete:
             self._finish(job)
 
-    def _collect(self, job: _Job) -> bool:
-        """Take the packets that have come; whether the end was seen."""
-        while True:
-            found = job.cursor.take()
-            if not found:
-                return job.full
-            for packet in found:
-                if packet.time_ms > job.asked.to_ms and packet.keyframe:
-                    return True
-                size = len(packet.data)
-                if self._held_bytes + size > self._max_held_bytes or job.held_bytes > 2 * job.asked.max_bytes:
-                    job.full = True
-                    return True
-                if packet.time_ms <= job.asked.to_ms:
-                    job.packets.append(packet)
-                    job.held_bytes += size
-                    self._held_bytes += size
-                elif packet.time_ms > job.asked.to_ms + 1000 * self._late_s:
-                    return True
+    def _collect(self, job: _Job) -> None:
+        """Take the packets that have come, up to the end."""
+        while not job.complete and (found := job.cursor.take()):
+            job.complete = any(self._take(job, packet) for packet in found)
+
+    def _take(self, job: _Job, packet: Packet) -> bool:
+        """Take one; whether the end was seen, or there is no more room."""
+        asked, size = job.asked, len(packet.data)
+        if packet.time_ms > asked.to_ms:
+            return packet.keyframe or packet.time_ms > asked.to_ms + 1000 * self._late_s
+        if packet.keyframe and packet.time_ms <= asked.from_ms:  # nothing before it is needed
+            self._release(job)
+        job.crowded = self._held_bytes + size > self._max_held_bytes
+        if job.crowded or job.held_bytes > 2 * asked.max_bytes:
+            return True
+        job.packets.append(packet)
+        job.held_bytes += size
+        self._held_bytes += size
+        return False
+
+    def _release(self, job: _Job) -> None:
+        self._held_bytes -= job.held_bytes
+        job.held_bytes = 0
+        job.packets.clear()
 
     def _finish(self, job: _Job) -> None:
+        packets = list(job.packets)
         with self._lock:
-            self._held_bytes -= job.held_bytes
+            self._release(job)
         number = job.asked.request
-        if not job.packets:
+        if not packets and job.crowded:
+            self._done(number, None, "too many clips are being made")
+            return
+        if not packets or packets[-1].time_ms < job.asked.from_ms - STALE_MS:
             self._done(number, None, "there is no picture of that time")
             return
         try:
             clip = make_clip(
-                job.packets,
+                packets,
                 max_bytes=job.asked.max_bytes,
                 transcoded=job.masked,
                 wanted_from_ms=job.asked.from_ms,

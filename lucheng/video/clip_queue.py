@@ -155,7 +155,7 @@ class ClipQueue:
                 entry = heapq.heappop(heap)
                 severity, _, piece = entry
                 if piece.state != "waiting" or piece.severity != severity:
-                    continue  # it went, or became more severe and stands here twice
+                    continue  # it went, or its severity changed and it stands here twice
                 if severity > 1 and lower >= self._max_lower:
                     early.append(entry)
                     break
@@ -206,7 +206,9 @@ class ClipQueue:
                     continue
                 count += 1
                 piece.wanted = left
-                if not left:
+                if left:
+                    self._rank(piece, min(one.severity for one in left))
+                else:
                     self._forget(piece)
         return count
 
@@ -246,11 +248,16 @@ class ClipQueue:
             one.from_ms, one.to_ms = min(one.from_ms, piece.from_ms), max(one.to_ms, piece.to_ms)
             one.late = one.late and piece.late
             one.not_before_ms = min(one.not_before_ms, piece.not_before_ms)
-        if piece.severity < one.severity:
-            self._waiting[one.kind, one.severity] -= 1
-            one.severity = piece.severity
-            self._waiting[one.kind, one.severity] += 1
-            heapq.heappush(self._heaps[one.kind], (one.severity, one.number, one))
+        self._rank(one, min(one.severity, piece.severity))
+
+    def _rank(self, one: Piece, severity: int) -> None:
+        """It is as severe as that from now on; where it stood before it is passed over."""
+        if severity == one.severity:
+            return
+        self._waiting[one.kind, one.severity] -= 1
+        one.severity = severity
+        self._waiting[one.kind, one.severity] += 1
+        heapq.heappush(self._heaps[one.kind], (one.severity, one.number, one))
 
     def _weakest(self, piece: Piece) -> Piece | None:
         """The newest of the least severe that wait, when it is less severe than `piece`."""

@@ -60,9 +60,10 @@ class Crumbs:
         return [last] if last >= 0 and found[last][1] > 0 else []
 
     def close(self) -> None:
-        """Release the memory here."""
-        self._memory.close()
-        os.close(self.descriptor)
+        """Release the memory here; once, for the number of the descriptor may be another's by the second time."""
+        if not self._memory.closed:
+            self._memory.close()
+            os.close(self.descriptor)
 
 
 class Crumb:

@@ -6,6 +6,7 @@ without a model there is none of this, and a model that cannot be opened is said
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Self
@@ -58,7 +59,7 @@ def _widened(start: float, end: float, most: int) -> tuple[int, int]:
     short = max(0.0, LEAST_CROP_PX - (end - start))
     start, end = start - short / 2, end + short / 2
     start, end = start - max(0.0, end - most), end - min(0.0, start)
-    return max(0, int(start)) & ~1, min(most, int(end) + 1 & ~1)
+    return max(0, math.floor(start / 2) * 2), min(most & ~1, math.ceil(end / 2) * 2)
 
 
 class ObjectLooks:

@@ -1,7 +1,9 @@
 """What a camera's zones and lines make of motion and of objects: events, as the service is told of them.
 
-Invariants: zones of motion tell their beginning and their end; what objects do is over as soon as it is told, so each of
-those is raised and cleared in one; nothing here says who. One thread.
+Invariants: zones of motion and faults of the picture tell their beginning, and their end at the latest when the camera is
+watched no more; but a fault that was found by comparison with the view before ends only where the view is as before: one
+that is learnt anew, covered as it is, says nothing. What objects do is over as soon as it is told, so each of those is
+raised and cleared in one; nothing here says who. Any thread may call anything.
 """
 
 from __future__ import annotations
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 Bools = npt.NDArray[np.bool_]
 
 
+#: Found by comparison with the view before; see the module.
+BY_COMPARISON = Health.COVERED | Health.DEFOCUSED | Health.MOVED
+
+
 class RuleWatch:
     """The rules of one camera.
 
@@ -50,7 +56,11 @@ class RuleWatch:
         #: Objects are followed by the detector's thread, and by the one that lets time pass.
         self._following = threading.Lock()
         self._waits = any(zone.rule is ZoneRule.STAY for zone in objects)
+        #: What goes on and is wrong is told by the slab's thread, and ended by those that stop.
+        self._lock = threading.Lock()
         self._in_motion = np.zeros(len(self._motion_zones), np.bool_)
+        self._health = Health(0)
+        self._paused = False
         #: Whether a detector has anything to do for this camera.
         self.wants_objects = settings.objects or bool(objects) or bool(settings.lines)
 
@@ -68,21 +78,28 @@ class RuleWatch:
 
     def looked(self, seen: Looked) -> None:
         """Motion in zones, and what is wrong with the picture."""
-        now = seen.zone_motion[1 : len(self._motion_zones) + 1]
-        for at in np.flatnonzero(now != self._in_motion).tolist():
-            zone = self._motion_zones[at]
-            self._say("motion_in_zone", zone.name, seen.time_ms, cleared=not now[at], alarm=zone.alarm)
-        self._in_motion = now.copy()
-        for bits, cleared in ((seen.health_raised, False), (seen.health_cleared, True)):
-            for flag in Health(bits):
-                self._health(flag, seen.time_ms, cleared=cleared)
+        with self._lock:
+            if self._paused:
+                return
+            self._zones_now(seen.zone_motion[1 : len(self._motion_zones) + 1], seen.time_ms)
+            self._health_now(Health(seen.health), seen.time_ms, Health(seen.health_cleared))
+
+    def resumed(self) -> None:
+        """Pictures come (again)."""
+        with self._lock:
+            self._paused = False
 
     def stopped(self, time_ms: int) -> None:
-        """No picture comes any more: what went on is over."""
-        for at in np.flatnonzero(self._in_motion).tolist():
-            zone = self._motion_zones[at]
-            self._say("motion_in_zone", zone.name, time_ms, cleared=True, alarm=zone.alarm)
-        self._in_motion[:] = False
+        """No picture comes until `resumed`: what went on in zones is over, what was wrong may be so still."""
+        with self._lock:
+            self._paused = True
+            self._zones_now(np.zeros(len(self._motion_zones), np.bool_), time_ms)
+
+    def left(self, time_ms: int) -> None:
+        """The camera is watched no more, or with other settings."""
+        self.stopped(time_ms)
+        with self._lock:
+            self._health_now(Health(0), time_ms, Health(0))
 
     def found(self, time_ms: int, objects: Detections, looked: tuple[float, float, float, float]) -> None:
         """What the detector found in one picture, boxes as fractions of it; `looked` is the part that it saw."""
@@ -102,6 +119,20 @@ class RuleWatch:
         for event in events:
             self._say_event("object_in_zone", event)
 
+    def _zones_now(self, now: Bools, time_ms: int) -> None:
+        for at in np.flatnonzero(now != self._in_motion).tolist():
+            zone = self._motion_zones[at]
+            self._say("motion_in_zone", zone.name, time_ms, cleared=not now[at], alarm=zone.alarm)
+        self._in_motion = now.copy()
+
+    def _health_now(self, now: Health, time_ms: int, cleared: Health) -> None:
+        # by what holds, not by what a step says has changed: a scene that is learnt anew tells no end
+        for flag in now & ~self._health:
+            self._say_health(flag, time_ms, cleared=False)
+        for flag in self._health & ~now & (cleared | ~BY_COMPARISON):
+            self._say_health(flag, time_ms, cleared=True)
+        self._health = now
+
     def _say_event(self, kind: str, event: RuleEvent) -> None:
         words = f"{event.kind} {event.what}"
         if event.count:
@@ -112,7 +143,7 @@ class RuleWatch:
         if event.alarm:
             self._say(kind, event.rule, event.time_ms, cleared=True, alarm=True)
 
-    def _health(self, flag: Health, time_ms: int, *, cleared: bool) -> None:
+    def _say_health(self, flag: Health, time_ms: int, *, cleared: bool) -> None:
         (name,) = health_names(flag)
         kind = HEALTH_ALARMS.get(flag)
         wanted = kind is not None and name in self._settings.health_alarms

@@ -1,8 +1,9 @@
 """Thumbnails of all cameras of a worker in one array, stepped together a few times a second.
 
 Invariants: a camera's thread puts the newest picture of its camera, one thread steps what has come, all at once; a picture
-that comes before the last one was stepped takes its place, so nobody waits and nothing queues. Python runs once a step and
-once for each camera of which something is to be told. What a step says is told on the stepping thread.
+that comes before the last one was stepped takes its place, so nobody waits and nothing queues. Only who has entered a row
+puts anything there. Python runs once a step and once for each camera that was looked at; what a step says is told on the
+stepping thread.
 """
 
 from __future__ import annotations
@@ -145,22 +146,29 @@ class Slab:
             self._pictures[row] = None
             self._fresh[row] = False
 
-    def reset(self, row: int) -> None:
-        """The camera's pictures are others from now on: learn its scene anew."""
+    def reset(self, row: int, watcher: Watcher) -> None:
+        """The camera's pictures are others from now on: learn its scene anew. Nothing happens where the row is not its own."""
         with self._lock:
-            self._resets.add(row)
-            self._fresh[row] = False
+            if self._watchers[row] is watcher:
+                self._resets.add(row)
+                self._fresh[row] = False
+                self._pictures[row] = None
 
     def wants(self, row: int, time_ms: int) -> bool:
         """Whether a picture of that time would be looked at."""
         since_ms = time_ms - int(self._looked_ms[row])
         return since_ms >= self._look_every_ms or since_ms < 0
 
-    def put(self, row: int, picture: Picture, *, keep: bool) -> None:
-        """A picture has come; with `keep` it is held until it was looked at. On the camera's thread."""
+    def put(self, row: int, watcher: Watcher, picture: Picture, *, keep: bool) -> None:
+        """A picture has come; with `keep` it is held until it was looked at. On the camera's thread.
+
+        It is passed over where the row is not the camera's own (any more): a thread that hung comes back late.
+        """
         small = np.empty((THUMB_HEIGHT_PX, THUMB_WIDTH_PX), np.uint8)
         picture.thumbnail(small)
         with self._lock:
+            if self._watchers[row] is not watcher:
+                return
             self.replaced += int(self._fresh[row])
             self._luma[row] = small
             self._time_ms[row] = self._looked_ms[row] = picture.time_ms
@@ -176,14 +184,15 @@ class Slab:
                 self.step()
             except Exception as error:  # the next step sees other pictures
                 _log.exception("scenes not stepped", error=type(error).__name__)
+                self._come.set()  # for what waits still
             self._stop.wait(self._step_s)
 
     def step(self) -> int:
         """Look at what has come; how many pictures that was."""
         with self._lock:
-            for row, sensitivity, zones, ignore in self._settings:
+            while self._settings:
+                row, sensitivity, zones, ignore = self._settings.pop(0)
                 self.bank.set_camera(row, sensitivity=sensitivity, zones=zones, ignore=ignore)
-            self._settings.clear()
             for row in self._resets:
                 self.bank.reset(row)
             self._resets.clear()

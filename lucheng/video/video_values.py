@@ -46,6 +46,7 @@ WORKERS: dict[str, Word] = {
     "detector_replaced": Word("… that a newer one replaced", "被新画面替换的画面数"),
     "detector_gave_way": Word("… that gave way because too many waited", "因队列已满让出的画面数"),
     "detector_while_off": Word("… while the detector was off", "检测器停用期间的画面数"),
+    "detector_no_picture": Word("… that were no pictures", "无效画面数"),
     "detector_forgotten": Word("… whose camera went away", "摄像头已离开的画面数"),
     "detector_looked": Word("… that were looked at", "已检测的画面数"),
     "detector_failed": Word("… that the detector could not take", "检测失败的画面数"),

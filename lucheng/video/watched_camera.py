@@ -1,15 +1,15 @@
 """One camera in its worker: from its packets to the ring, the recorder, live views and the slab.
 
-Invariants: what a camera sends is taken on its connection's own thread, so one that hangs, hangs alone; where masks are
-set, nothing but masked packets goes beyond `on_packet`; every stay in a decoder leaves a crumb. Others ask it things from
-their threads: those only set marks that its own thread reads, or read numbers.
+Invariants: what a camera sends is taken on its connection's own thread, so one that hangs, hangs alone, and where it comes
+back after it was given up it touches nothing any more; where masks are set, nothing but masked packets goes beyond
+`on_packet`; every stay in a decoder leaves a crumb. Others ask it things from their threads: those only set marks that its
+own thread reads, or read numbers.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from analytics.gate.planner import Decode, DecodePlanner
@@ -20,67 +20,33 @@ from ingest.video.recorder import SegmentWriter
 from ingest.video.ring import PacketRing
 from ingest.video.seams import LossReason
 from ingest.video.transcoding import MaskedStream
+from lucheng.app import from_camera
 from lucheng.video.live_view import PLAYABLE_CODEC, LiveView
 from lucheng.video.messages import Noticed, Piece, Report
 from lucheng.video.rates import StreamRates
 from lucheng.video.rule_watch import RuleWatch
-from model.video import Fragment
+from lucheng.video.single_pictures import SinglePictures
+from lucheng.video.stays import Stays
+from lucheng.video.sub_stream import Main, SubStream
 
 if TYPE_CHECKING:
-    from analytics.gate.limits import PlanLimits
-    from config.cameras import Camera
-    from ingest.video.address import PinnedAddress
+    from analytics.gate.packet_gate import PacketGate
     from ingest.video.decoding import Picture
-    from ingest.video.opening import OpenTurns
-    from ingest.video.recording_disk import RecordingDisk
-    from ingest.video.seams import Loss
-    from ingest.video.watchdog import Watchdog
-    from lucheng.video.crumbs import Crumb, Crumbs
-    from lucheng.video.outbox import Outbox
-    from lucheng.video.slab import Looked, Slab
+    from ingest.video.seams import Loss, PacketSink
+    from lucheng.video.slab import Looked
+    from lucheng.video.surroundings import Surroundings
     from model.camera import CameraSetup
-    from model.clock import Clock
-    from model.video import Packet, StreamInfo
+    from model.video import Fragment, Packet, StreamInfo
 
-#: Of MJPEG: pictures a second at most, quality and width.
-JPEG_EVERY_MS = 250
-JPEG_QUALITY = 75
-JPEG_WIDTH_PX = 960
 SNAPSHOT_QUALITY = 90
 #: So long a demand for pictures is renewed for while somebody looks at them.
 DEMAND_MS = 5_000
-#: A sub-stream's ring: enough to begin a live view.
-SUB_RING_S = 10.0
+#: Who looks at a camera that is watched no more, or from now on with other settings, is told this.
+STOPPED_TEXT = "the camera was set otherwise"
+#: Catching up ends at this share of the time that one packet may take: nothing hangs because a camera was woken.
+CATCH_UP_SHARE = 0.5
 #: Motion between two looks counts so long at most.
 MAX_MOVED_MS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all cameras of a worker share.
-
-    Attributes:
-        limits: of the settings. plan: of the decode policy.
-        clock, turns, watchdog, crumbs, slab, outbox, disk: see their rooms.
-        address: checks and pins an address, anew at each open.
-        look: hands a picture to the detector; None where there is none.
-        hung: told of a camera whose thread was given up.
-        seed: of jitter.
-    """
-
-    limits: Camera
-    plan: PlanLimits
-    clock: Clock
-    turns: OpenTurns
-    watchdog: Watchdog
-    crumbs: Crumbs
-    slab: Slab
-    outbox: Outbox
-    disk: RecordingDisk
-    address: Callable[[str], PinnedAddress]
-    look: Callable[[WatchedCamera, Looked], None] | None
-    hung: Callable[[str], None]
-    seed: int
 
 
 class WatchedCamera:
@@ -90,31 +56,54 @@ class WatchedCamera:
         setup: of the camera.
         row: its row of the slab and of the crumbs.
         around: see there.
+        gate: what was learnt of its packets before it was set otherwise; None: nothing.
     """
 
-    def __init__(self, setup: CameraSetup, row: int, around: Surroundings) -> None:
+    def __init__(self, setup: CameraSetup, row: int, around: Surroundings, gate: PacketGate | None = None) -> None:
         self.setup = setup
         self.row = row
         self._around = around
         settings = setup.settings
         self.ring = PacketRing(max_s=around.limits.ring_s, max_bytes=around.limits.ring_bytes)
-        self.planner = DecodePlanner(settings, has_substream=bool(setup.sub_url), limits=around.plan, seed=setup.slot)
+        self.planner = DecodePlanner(
+            settings, has_substream=bool(setup.sub_url), limits=around.plan, gate=gate, seed=setup.slot
+        )
         self.rules = RuleWatch(setup.device, settings, self._notice)
         self.masked = bool(settings.masks)
         self._rates = StreamRates()
+        self._stays = Stays(around.crumbs, row, around.clock)
+        #: The thread whose packets count; 0: none, the stream is lost.
+        self._owner = 0
         self._masking: MaskedStream | None = None
+        self._masked_info: StreamInfo | None = None
         self._quick: PictureDecoder | None = None
         self._full: PictureDecoder | None = None
         self._info: StreamInfo | None = None
         self._loss: Loss | None = None
         self._seen: Looked | None = None
-        self._decoded = self._bad = 0
-        self._jpeg_until_ms = 0
-        self._jpeg_ms = 0
-        self._view = LiveView(setup.device, self._deliver_mp4, masked=self.masked)
-        self._view_of_sub = False
-        self._sub: _SubStream | None = None
-        self._sub_lock = threading.Lock()
+        self._decoded = self._bad = self._bad_before = 0
+        self._demand_ms = 0
+        self._pictures = SinglePictures(setup.device, partial(self._deliver, "jpeg"), masked=self.masked)
+        self._view = LiveView(
+            setup.device,
+            partial(self._deliver, "mp4"),
+            inside=self._stays,
+            masked=self.masked,
+            max_pixels=around.limits.max_pixels,
+        )
+        main = Main(
+            self.ring,
+            self._view,
+            self.planner,
+            self._stays,
+            look=self._look,
+            opened=self.rules.resumed,
+            lost=self._sub_lost,
+            ring_bytes=around.limits.ring_bytes,
+            max_pixels=around.limits.max_pixels,
+        )
+        has_sub = bool(setup.sub_url) and not self.masked
+        self._sub = SubStream(main, partial(self._connect, setup.sub_url) if has_sub else None)
         self._recorder = SegmentWriter(
             setup.device,
             around.disk,
@@ -122,6 +111,7 @@ class WatchedCamera:
             masked=self.masked,
             after_s=settings.post_roll_s,
         )
+        self._stages = from_camera(self)
         self._connection = self._connect(setup.url, self)
 
     # -- its life -----------------------------------------------------------------------------
@@ -139,15 +129,17 @@ class WatchedCamera:
         self._connection.start()
 
     def stop(self, timeout_s: float) -> None:
-        """Watch no more; what is being recorded is finished."""
+        """Watch no more; what is being recorded is finished, and who looks at it is told."""
+        self._sub.end()
         self._connection.stop(timeout_s)
-        self._end_sub(timeout_s)
-        self._view.end()
+        self._view.end(STOPPED_TEXT)
+        self._pictures.end(STOPPED_TEXT)
         self._recorder.close()
         self._around.slab.leave(self.row)
+        self.rules.left(self._around.clock.now_ms())
         self._around.crumbs.clear(self.row)
 
-    def _connect(self, url: str, sink: WatchedCamera | _SubStream) -> CameraConnection:
+    def _connect(self, url: str, sink: PacketSink) -> CameraConnection:
         around, limits = self._around, self._around.limits
         return CameraConnection(
             self.setup.device,
@@ -166,26 +158,31 @@ class WatchedCamera:
                 back_off_max_s=limits.back_off_max_s,
                 max_packet_bytes=limits.max_packet_bytes,
             ),
-            seed=around.seed + 2 * self.setup.slot + isinstance(sink, _SubStream),
+            seed=around.seed + 2 * self.setup.slot + (sink is not self),
         )
 
     # -- its packets, on its own thread -------------------------------------------------------
 
     def on_open(self, info: StreamInfo) -> None:
         """See `PacketSink`."""
+        self._owner = threading.get_ident()
         before, self._info, self._loss = self._info, info, None
-        same = before is not None and _same_pictures(before, info)
         if before is None or before.epoch != info.epoch:
             self._rates.reset()
-        if self.masked:
-            self._masking = MaskedStream(info, self.setup.settings.masks)
-        else:
-            self._opened(info, same=same)
+        self.rules.resumed()
+        if not self.masked:
+            self._opened(info, same=before is not None and _same_pictures(before, info))
+            return
+        if self._masking is not None:
+            self._masking.close()
+            self._masking = None
+        self._masking = MaskedStream(info, self.setup.settings.masks, max_pixels=self._around.limits.max_pixels)
 
     def _opened(self, info: StreamInfo, *, same: bool) -> None:
         max_pixels = self._around.limits.max_pixels
         for decoder in (self._quick, self._full):
             if decoder is not None:
+                self._bad_before += decoder.errors
                 decoder.close()
         self._quick = PictureDecoder(info, fast=True, max_pixels=max_pixels)
         self._full = PictureDecoder(info, fast=False, max_pixels=max_pixels)
@@ -193,133 +190,142 @@ class WatchedCamera:
             self.planner.interrupted()
         else:
             self.planner.reset()
-            self._around.slab.reset(self.row)
+            self._around.slab.reset(self.row, self)
 
     def on_packet(self, packet: Packet) -> None:
         """See `PacketSink`."""
         self._rates.take(packet)
-        if self._masking is None:
+        if not self.masked:
             self._take(packet)
             return
-        with self._crumb():
+        assert self._masking is not None  # else `on_open` has failed, and that ends the connection
+        with self._stays:
             masked = self._masking.push(packet)
         for one in masked:
-            if self._quick is None or one.info is not self._masked_info:
-                same = self._quick is not None and _same_pictures(self._masked_info, one.info)
-                self._masked_info = one.info
-                self._opened(one.info, same=same)
+            if not self._is_owner():
+                return
+            if one.info is not self._masked_info:
+                before, self._masked_info = self._masked_info, one.info
+                self._opened(one.info, same=before is not None and _same_pictures(before, one.info))
             self._take(one)
-
-    _masked_info: StreamInfo
 
     def on_lost(self, loss: Loss) -> None:
         """See `PacketSink`."""
+        self._owner = 0
         self._loss = loss
         self._recorder.broke()
         if loss.reason in {LossReason.STUCK, LossReason.DECODE}:
             self._around.hung(self.setup.device)
-        self.rules.stopped(self._around.clock.now_ms())
+        if not self._sub.open:
+            self.rules.stopped(self._around.clock.now_ms())
+
+    def _sub_lost(self, hung: bool) -> None:  # noqa: FBT001 a callback
+        if hung:
+            self._around.hung(self.setup.device)
+        if self._loss is not None:
+            self.rules.stopped(self._around.clock.now_ms())
+
+    def _is_owner(self) -> bool:
+        """Whether this is still the connection's thread: one that hung may come back after it was given up."""
+        return self._owner == threading.get_ident()
 
     def _take(self, packet: Packet) -> None:
+        for _, stage in self._stages:
+            stage(packet)
+
+    def keep(self, packet: Packet) -> None:
+        """Into the ring."""
         self.ring.append(packet)
+
+    def record(self, packet: Packet) -> None:
+        """To the recorder."""
         self._recorder.put(packet)
-        if self._view.on and not self._view_of_sub:
-            self._view.push(packet)
+
+    def show(self, _packet: Packet) -> None:
+        """To who watches live."""
+        self._view.came()
+
+    def see(self, packet: Packet) -> None:
+        """Decoded as far as the policy says, and onto the slab."""
         action = self.planner.decide(
             len(packet.data), keyframe=packet.keyframe, time_ms=packet.time_ms, corrupt=packet.corrupt
         )
         if action is not Decode.SKIP:
             self._decode(packet, action)
         if packet.keyframe:
-            self._follow_substream()
+            self._sub.follow()
 
     def _decode(self, packet: Packet, action: Decode) -> None:
         assert self._quick is not None
         assert self._full is not None
-        with self._crumb():
+        with self._stays:
             if action is Decode.KEYFRAME:
                 one = self._quick.keyframe_only(packet)
                 pictures = [one] if one is not None else []
             elif action is Decode.CATCH_UP:
-                self._full.drain()  # what it knew is of another time
-                pictures = []
-                for earlier in self.ring.from_last_keyframe():
-                    pictures = self._full.decode(earlier) or pictures
+                pictures = self._caught_up(self._full)
             else:
                 pictures = self._full.decode(packet)
-            if pictures:
+            if pictures and self._is_owner():
                 self._look(pictures[-1])
         self._decoded += len(pictures)
-        self._bad = self._quick.errors + self._full.errors
+        self._bad = self._bad_before + self._quick.errors + self._full.errors
+
+    def _caught_up(self, decoder: PictureDecoder) -> list[Picture]:
+        """The newest picture, of everything since the last keyframe."""
+        clock = self._around.clock
+        until_s = clock.monotonic_s() + CATCH_UP_SHARE * self._around.limits.decode_timeout_s
+        decoder.drain()  # what it knew is of another time
+        newest: list[Picture] = []
+        for packet in self.ring.from_last_keyframe():
+            newest = decoder.decode(packet) or newest
+            if clock.monotonic_s() > until_s:
+                decoder.drain()  # it waits for the next keyframe
+                break
+        return newest
 
     def _look(self, picture: Picture) -> None:
         """A picture was decoded: it goes to the slab and to who watches by pictures."""
         slab = self._around.slab
         if slab.wants(self.row, picture.time_ms):
-            slab.put(self.row, picture, keep=self._around.look is not None and self.rules.wants_objects)
-        now_ms = self._around.clock.now_ms()
-        if self._jpeg_until_ms > now_ms and not 0 <= picture.time_ms - self._jpeg_ms < JPEG_EVERY_MS:
-            self._jpeg_ms = picture.time_ms
-            data = jpeg_of(picture, quality=JPEG_QUALITY, max_width_px=JPEG_WIDTH_PX)
-            fragment = Fragment(
-                self.setup.device, "jpeg", keyframe=True, data=data, time_ms=picture.time_ms, transcoded=self.masked
-            )
-            self._around.outbox.put_live(Piece("jpeg", fragment))
-
-    def _crumb(self) -> Crumb:
-        return self._around.crumbs.enter(self.row, self._around.clock.monotonic_s())
-
-    # -- its sub-stream -----------------------------------------------------------------------
-
-    def _follow_substream(self) -> None:
-        """Open the sub-stream where it is wanted, and close it where it is not."""
-        wanted = bool(self.setup.sub_url) and not self.masked and (self.planner.wants_substream or self._view_of_sub)
-        with self._sub_lock:
-            if wanted and self._sub is None:
-                self._sub = _SubStream(self)
-                self._sub.connection = self._connect(self.setup.sub_url, self._sub)
-                self._sub.connection.start()
-        if not wanted:
-            self._end_sub(0.0)
-
-    def _end_sub(self, timeout_s: float) -> None:
-        with self._sub_lock:
-            sub, self._sub = self._sub, None
-        if sub is not None and sub.connection is not None:
-            sub.connection.stop(timeout_s)
+            slab.put(self.row, self, picture, keep=self._around.look is not None and self.rules.wants_objects)
+        self._pictures.offer(picture)
 
     # -- what others ask, from their threads --------------------------------------------------
 
+    def wake(self, until_ms: int) -> None:
+        """Decode everything until then; what happens meanwhile is recorded where events are."""
+        self.demand(until_ms)
+        now_ms = self._around.clock.now_ms()
+        self.event(now_ms)
+        self.event(max(now_ms, until_ms - round(self.setup.settings.post_roll_s * 1000)))
+
     def demand(self, until_ms: int) -> None:
-        """Decode everything until then."""
-        self.planner.demand(until_ms)
+        """Decode everything until then; what was demanded before stays so."""
+        self._demand_ms = max(self._demand_ms, until_ms)
+        self.planner.demand(self._demand_ms)
 
     def start_live(self, mode: str) -> None:
         """Send fragments from now on."""
         if mode == "jpeg":
-            self._jpeg_until_ms = 1 << 62
+            self._pictures.begin()
             self.renew_demand()
             return
-        packets = self.ring.from_last_keyframe()
-        hard = packets[-1].info.codec != PLAYABLE_CODEC if packets else False
-        self._view_of_sub = hard and bool(self.setup.sub_url) and not self.masked
-        if self._view_of_sub:
-            self._follow_substream()
-            packets = self._sub.ring.from_last_keyframe() if self._sub is not None else []
-        self._view.begin(packets)
+        newest = self.ring.last_keyframe()
+        info = newest.info if newest is not None else self._info
+        self._sub.begin_view(hard=info is not None and info.codec != PLAYABLE_CODEC)
 
     def stop_live(self, mode: str) -> None:
         """Send no more."""
         if mode == "jpeg":
-            self._jpeg_until_ms = 0
+            self._pictures.end()
         else:
-            self._view.end()
-            self._view_of_sub = False
+            self._sub.end_view()
 
     def renew_demand(self) -> None:
         """Somebody looks at single pictures still; to be called now and then."""
-        if self._jpeg_until_ms > self._around.clock.now_ms():
-            self.planner.demand(self._around.clock.now_ms() + DEMAND_MS)
+        if self._pictures.on:
+            self.demand(self._around.clock.now_ms() + DEMAND_MS)
 
     def snapshot(self) -> tuple[bytes, int]:
         """The newest picture as a JPEG, and when it was taken; b"" where the ring holds none.
@@ -329,7 +335,7 @@ class WatchedCamera:
         packets = self.ring.from_last_keyframe()
         if not packets:
             return b"", 0
-        with self._crumb():
+        with self._stays:
             newest = picture_at(packets, max_pixels=self._around.limits.max_pixels)
             return jpeg_of(newest, quality=SNAPSHOT_QUALITY), newest.time_ms
 
@@ -343,7 +349,8 @@ class WatchedCamera:
 
     def looked(self, seen: Looked) -> None:
         """See `Watcher`; on the slab's thread."""
-        self.planner.saw(seen.time_ms, moved=seen.moving, still=seen.still)
+        if not seen.learning:  # what the background is not known for says nothing of packets
+            self.planner.saw(seen.time_ms, moved=seen.moving, still=seen.still, share=seen.motion_share)
         before, self._seen = self._seen, seen
         self.rules.looked(seen)
         if seen.motion:
@@ -363,10 +370,10 @@ class WatchedCamera:
         if self.setup.settings.record != "events":
             return
         from_ms = time_ms - round(self.setup.settings.pre_roll_s * 1000)
-        self._recorder.event(time_ms, () if self._recorder.recording else self.ring.since_keyframe(from_ms))
+        self._recorder.event(time_ms, lambda: self.ring.since_keyframe(from_ms))
 
-    def _deliver_mp4(self, fragment: Fragment) -> None:
-        self._around.outbox.put_live(Piece("mp4", fragment))
+    def _deliver(self, mode: str, fragment: Fragment) -> None:
+        self._around.outbox.put_live(Piece(mode, fragment))
 
     def report(self) -> Report:
         """How it is now."""
@@ -399,43 +406,11 @@ class WatchedCamera:
             loss_detail=self._loss.detail if self._loss is not None else "",
             ring_ms=self.ring.span_ms,
             ring_bytes=self.ring.bytes,
-            decoded=self._decoded,
+            decoded=self._decoded + self._sub.decoded,
             bad=self._bad,
             recording=self._recorder.recording,
             masked=self.masked,
         )
-
-
-class _SubStream:
-    """The sub-stream of a camera, while it is open: decoded for the slab, or viewed. Its own thread calls it."""
-
-    def __init__(self, camera: WatchedCamera) -> None:
-        self._camera = camera
-        self.ring = PacketRing(max_s=SUB_RING_S, max_bytes=camera._around.limits.ring_bytes)  # noqa: SLF001 a part of it
-        self.connection: CameraConnection | None = None
-        self._decoder: PictureDecoder | None = None
-
-    def on_open(self, info: StreamInfo) -> None:
-        if self._decoder is not None:
-            self._decoder.close()
-        self._decoder = PictureDecoder(info, fast=False, max_pixels=self._camera._around.limits.max_pixels)  # noqa: SLF001
-        self._camera.planner.reset_sub()
-
-    def on_packet(self, packet: Packet) -> None:
-        camera = self._camera
-        self.ring.append(packet)
-        if camera._view_of_sub:  # noqa: SLF001
-            camera._view.push(packet)  # noqa: SLF001
-        if camera.planner.decide_sub(keyframe=packet.keyframe, corrupt=packet.corrupt) is Decode.ALL:
-            assert self._decoder is not None
-            with camera._crumb():  # noqa: SLF001
-                pictures = self._decoder.decode(packet)
-                if pictures:
-                    camera._look(pictures[-1])  # noqa: SLF001
-            camera._decoded += len(pictures)  # noqa: SLF001
-
-    def on_lost(self, loss: Loss) -> None:
-        """The main stream goes on without it."""
 
 
 def _same_pictures(one: StreamInfo, other: StreamInfo) -> bool:

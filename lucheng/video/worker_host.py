@@ -29,6 +29,7 @@ from lucheng.video.messages import (
     Made,
     MakeClip,
     Recorded,
+    Report,
     Reports,
     Setup,
     Snapped,
@@ -43,7 +44,8 @@ from lucheng.video.messages import (
 from lucheng.video.objects import ObjectLooks
 from lucheng.video.outbox import Outbox
 from lucheng.video.slab import Slab
-from lucheng.video.watched_camera import Surroundings, WatchedCamera
+from lucheng.video.surroundings import Surroundings
+from lucheng.video.watched_camera import WatchedCamera
 from model.errors import LuchengError
 
 if TYPE_CHECKING:
@@ -52,12 +54,14 @@ if TYPE_CHECKING:
     from model.clock import Clock
     from model.video import Clip, NewSegment
 
-REPORT_EVERY_S = 1.0
+DEFAULT_REPORT_EVERY_S = 1.0
 #: Snapshots under way at a time; a decoder that hangs keeps its place for good, and the others go on.
 MAX_SNAPSHOTS = 8
 #: How long one camera may take to end.
 STOP_CAMERA_S = 3.0
 DRAIN_S = 5.0
+#: How long the end may take when the service has gone.
+DESERTED_S = 20.0
 
 _log = structlog.get_logger(__name__)
 
@@ -71,10 +75,18 @@ class WorkerHost:
         begin: its first message.
         clock: source of time.
         exit_now: ends the process at once.
+        report_every_s: time between two reports.
     """
 
     def __init__(
-        self, wire: Wire[ToWorker], crumbs: Crumbs, begin: Begin, clock: Clock, *, exit_now: Callable[[int], None]
+        self,
+        wire: Wire[ToWorker],
+        crumbs: Crumbs,
+        begin: Begin,
+        clock: Clock,
+        *,
+        exit_now: Callable[[int], None],
+        report_every_s: float = DEFAULT_REPORT_EVERY_S,
     ) -> None:
         self._wire = wire
         self._clock = clock
@@ -84,7 +96,9 @@ class WorkerHost:
         self._stopping = threading.Event()
         self._last_hung = ""
         self._snapshots = threading.BoundedSemaphore(MAX_SNAPSHOTS)
-        self._outbox = Outbox(wire, on_broken=lambda: exit_now(1))
+        self._exit_now = exit_now
+        self._report_every_s = report_every_s
+        self._outbox = Outbox(wire, on_broken=self._deserted)
         self._watchdog = Watchdog(clock=clock, on_exhausted=self._exhausted)
         self._slab = Slab(crumbs.rows, clock)
         self._disk = RecordingDisk(
@@ -131,7 +145,7 @@ class WorkerHost:
         except Broken:
             pass
         self._close()
-        reporting.join(REPORT_EVERY_S)
+        reporting.join(self._report_every_s)
 
     def _close(self) -> None:
         self._stopping.set()
@@ -150,13 +164,28 @@ class WorkerHost:
         self._watchdog.stop()
         self._outbox.close(DRAIN_S)
 
+    def _deserted(self) -> None:
+        """The service has gone: what is being recorded is finished, unless that hangs."""
+        self._wire.close()
+        over = threading.Timer(DESERTED_S, self._exit_now, (1,))
+        over.daemon = True
+        over.start()
+
     # -- messages -----------------------------------------------------------------------------
 
     def _carry_out(self, message: ToWorker) -> None:
         match message:
             case Setup(setup, row):
+                before = self._camera(setup.device)
                 self._drop(setup.device)
-                camera = WatchedCamera(setup, row, self._around)
+                same = (
+                    before is not None
+                    and before.setup.url == setup.url
+                    and not before.masked
+                    and not setup.settings.masks
+                )
+                gate = before.planner.gate if before is not None and same else None
+                camera = WatchedCamera(setup, row, self._around, gate)
                 with self._lock:
                     self._cameras[setup.device] = camera
                 camera.start()
@@ -165,8 +194,7 @@ class WorkerHost:
             case Wake(device, until_ms):
                 camera_woken = self._camera(device)
                 if camera_woken is not None:
-                    camera_woken.demand(until_ms)
-                    camera_woken.event(until_ms)
+                    camera_woken.wake(until_ms)
             case MakeClip():
                 self._clip(message)
             case TakeSnapshot():
@@ -247,17 +275,26 @@ class WorkerHost:
 
     def _report(self) -> None:
         cpu_s, at_s = _cpu_s(), self._clock.monotonic_s()
-        while not self._stopping.wait(REPORT_EVERY_S):
+        while not self._stopping.wait(self._report_every_s):
             now_cpu_s, now_s = _cpu_s(), self._clock.monotonic_s()
             load = (now_cpu_s - cpu_s) / max(now_s - at_s, 1e-3)
             cpu_s, at_s = now_cpu_s, now_s
             with self._lock:
                 cameras = list(self._cameras.values())
-            for camera in cameras:
-                camera.planner.load = load
-                camera.renew_demand()
-                camera.rules.pass_time(self._clock.now_ms())
-            self._outbox.put(Reports([camera.report() for camera in cameras], self._counts(), load))
+            self._outbox.put(
+                Reports([report for one in cameras if (report := self._looked_at(one, load))], self._counts(), load)
+            )
+
+    def _looked_at(self, camera: WatchedCamera, load: float) -> Report | None:
+        """What is due for a camera each second, and its report; None where that fails: its silence tells."""
+        try:
+            camera.planner.load = load
+            camera.renew_demand()
+            camera.rules.pass_time(self._clock.now_ms())
+            return camera.report()
+        except Exception as error:  # without reports the service would end the worker
+            _log.exception("camera not reported", camera=camera.setup.device, error=type(error).__name__)
+            return None
 
     def _counts(self) -> dict[str, float]:
         counts: dict[str, float] = {

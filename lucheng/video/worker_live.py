@@ -31,6 +31,8 @@ class WorkerLive:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._lock = threading.Lock()
+        #: What a worker is told comes in the order of who takes: an end never after the beginning that replaced it.
+        self._telling = threading.Lock()
         self._takers: dict[tuple[str, str], _Taker] = {}
 
     def start(self, camera: str, *, mode: str, deliver: _Taker) -> Callable[[], None]:
@@ -42,22 +44,26 @@ class WorkerLive:
         if self._supervisor.parked(camera):
             raise Refused(f"{camera} is set aside.", mend=f"Let it back with `lucheng camera unpark {camera}`.")
         key = (camera, mode)
-        with self._lock:
-            before = self._takers.get(key)
-            self._takers[key] = deliver
+        with self._telling:
+            with self._lock:
+                before = self._takers.get(key)
+                self._takers[key] = deliver
+            told = self._supervisor.send(camera, StartLive(camera, mode))
+            if not told:
+                with self._lock:
+                    self._takers.pop(key, None)
         if before is not None:
             before(_end(camera, "another view took over"))
-        if not self._supervisor.send(camera, StartLive(camera, mode)):
-            with self._lock:
-                self._takers.pop(key, None)
+        if not told:
             raise TryAgain(f"The video worker of {camera} is starting.", mend="Try again in a moment.")
 
         def stop() -> None:
-            with self._lock:
-                if self._takers.get(key) is not deliver:
-                    return
-                del self._takers[key]
-            self._supervisor.send(camera, StopLive(camera, mode))
+            with self._telling:
+                with self._lock:
+                    if self._takers.get(key) is not deliver:
+                        return
+                    del self._takers[key]
+                self._supervisor.send(camera, StopLive(camera, mode))
 
         return stop
 

@@ -37,7 +37,8 @@ def shenzhen() -> Path:
 def test_a_city_drives_through_the_broker(tmp_path: Path) -> None:
     need_program("mosquitto")
     data = tmp_path / "data"
-    done = lucheng(data, "demo", "--seconds", "4", "--taxis", "20", "--bikes", "20", "--json")
+    env = {"LUCHENG_DEMO__CAMERAS": "0"}
+    done = lucheng(data, "demo", "--seconds", "4", "--taxis", "20", "--bikes", "20", "--json", env=env)
     assert done.returncode == 0, done.stderr
     counters = json.loads(done.stdout)
     assert list(counters) == COUNTERS
@@ -69,7 +70,7 @@ def test_a_taxi_in_distress_is_listened_to_and_sends_a_photo(tmp_path: Path) -> 
         return {one["name"]: one["state"] for one in asked("command_list", all=True)}
 
     command = [sys.executable, "-m", "lucheng", "--data", str(data), "demo", "--taxis", "12", "--bikes", "2", "--json"]
-    env = {**os.environ, "LUCHENG_DEMO__TERMINALS": "6"}
+    env = {**os.environ, "LUCHENG_DEMO__TERMINALS": "6", "LUCHENG_DEMO__CAMERAS": "0"}
     with subprocess.Popen(command, cwd=PROJECT, env=env, stdout=subprocess.PIPE, text=True) as demo:
         try:
             wait_until(lambda: asked("evidence_list", purpose="test"), HANG_S, "the photo")

@@ -146,6 +146,25 @@ def test_sparse_looks_weigh_what_they_missed() -> None:
     assert recall_after(look_every=10, missed_every=8) < recall_after(look_every=1, missed_every=8) - 0.03
 
 
+def test_events_too_small_for_packets_are_counted_and_left_out() -> None:
+    gates = {share: PacketGate() for share in (0.001, 0.02)}
+    for share, gate in gates.items():
+        chance, time_ms = random.Random(10), 0
+        for at in range(30 * 1_500):
+            time_ms += 66
+            group = at // 30
+            large, small = group % 30 < 3, 10 <= group % 30 < 13
+            gate.packet(4_000 * (1 + large) + chance.randrange(400), keyframe=at % 30 == 0, time_ms=time_ms)
+            if at % 30 == 0:
+                # The small ones move as many looks, and no packet shows them.
+                gate.saw(time_ms, moved=large or small, share=share if small else 0.1)
+    assert gates[0.001].status.state == ON
+    assert gates[0.001].status.small == pytest.approx(50, abs=2)
+    # Were they large, half of all events would be missed.
+    assert gates[0.02].status.state == OFF
+    assert gates[0.02].status.small == 0
+
+
 def test_keyframes_alone_are_scored_too() -> None:
     gate, chance = PacketGate(), random.Random(8)
     time_ms = 0
@@ -228,12 +247,16 @@ class AnyPackets(RuleBasedStateMachine):
             stirs = self.gate.packet(size, keyframe=at % 7 == 0, time_ms=self.time_ms)
             assert not stirs or self.gate.status.state == ON
 
-    @rule(moved=st.lists(st.booleans(), max_size=20), step_ms=st.integers(-3_000, 20_000))
-    def scene(self, moved: list[bool], step_ms: int) -> None:
+    @rule(
+        moved=st.lists(st.booleans(), max_size=20),
+        step_ms=st.integers(-3_000, 20_000),
+        share=st.floats(allow_nan=True),
+    )
+    def scene(self, moved: list[bool], step_ms: int, share: float) -> None:
         for one in moved:
             self.time_ms += step_ms
             self.gate.packet(9_000 if one else 2_000, keyframe=False, time_ms=self.time_ms)
-            self.gate.saw(self.time_ms, moved=one)
+            self.gate.saw(self.time_ms, moved=one, share=share)
 
     @rule()
     def reset(self) -> None:

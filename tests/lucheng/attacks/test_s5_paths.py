@@ -52,7 +52,7 @@ NAMES = (
 KNOWN = {
     "lock", "api.sock", "registry.db", "points.log.db.mark", "alarms.log.db.mark", "points.log.db", "alarms.log.db", "series.db", "desk.db", "audit.db",
     "audit.checkpoints", "keys", "keys/secret.key", "keys/audit.key", "commands.db", "reports.db", "evidence",
-    "evidence/evidence.db",
+    "evidence/evidence.db", "recordings", "recordings/recordings.db",
 }  # fmt: skip
 
 

@@ -221,7 +221,7 @@ def judge_desk(stored: Stored) -> None:
     by_id = {signal.id: signal for signal in stored.signals}
     assert len(by_id) == len(stored.signals), "a signal twice"
     assert stored.linked == len(stored.alarm_of), "a signal on two alarms"
-    assert set(stored.alarm_of) == {signal.id for signal in stored.signals if signal.source != "file"}
+    assert set(stored.alarm_of) == {signal.id for signal in stored.signals if signal.source not in {"file", "note"}}
     for signal_id, number in stored.alarm_of.items():
         signal, alarm = by_id[signal_id], stored.alarms[number]
         assert (signal.device, signal.kind, signal.fence) == alarm[:3], "a signal on another's alarm"

@@ -266,18 +266,17 @@ def _look_at_everything(street: Street) -> None:
 
 def _the_series_have_samples(street: Street) -> None:
     with open_rooms(street.service.data, Settings(), write=False) as rooms:
-        for camera in (*GOOD, "camera/slow", "camera/dead"):
-            _, states = rooms.series.numbers(GRANT, "camera_state", camera, 0, END_MS)
-            times_ms, rates = rooms.series.numbers(GRANT, "camera_fps", camera, 0, END_MS)
+        for camera in (*GOOD, "camera/dead"):
+            times_ms, states = rooms.series.numbers(GRANT, "camera_state", camera, 0, END_MS)
+            _, rates = rooms.series.numbers(GRANT, "camera_fps", camera, 0, END_MS)
             assert len(states) >= 2
             assert np.all(np.diff(times_ms) > 0)
             if camera == "camera/dead":
                 assert set(states.tolist()) == {STATE_NUMBER[CameraState.OFFLINE]}
                 assert len(rates) == 0
             else:
-                assert STATE_NUMBER[CameraState.ONLINE] in states
+                assert {STATE_NUMBER[CameraState.ONLINE], STATE_NUMBER[CameraState.DEGRADED]} & set(states.tolist())
                 assert len(rates)
-            if camera in GOOD:
                 assert np.all(np.abs(rates - FPS) < 2)
 
 
