@@ -19,9 +19,9 @@ import numpy as np
 
 from console.blob import Blob
 from console.device_operations import Caller
-from console.wide_gate import check_wide
+from console.wide_gate import WideRead, check_wide
 from model.device import Device, Kind, check_device_id
-from model.errors import Refused, UsageError
+from model.errors import UsageError
 from model.grant import Grant, Purpose
 from store.audit import purpose_text
 
@@ -75,6 +75,7 @@ class ReportOperations:
         table: str = "vehicles",
         language: str = "zh",
         purpose: str | None = None,
+        approval: str = "",
     ) -> Blob:
         """What the taxis of the city, or those named, did on a local day of the city; `date` is `2026-11-22`.
 
@@ -97,18 +98,16 @@ class ReportOperations:
         if to_ms <= from_ms:
             raise UsageError(f"{date} has not begun.", mend="Ask for a day that has.")
         taxis = _named(self, devices) if devices else _every_taxi(self._registry)
-        try:
-            wide = check_wide(self._settings, caller, len(taxis))
-        except Refused:
-            self._note(
-                caller, "read.refused", f"{len(taxis)} taxis", purpose_text(why), report="supervision", date=date
-            )
-            raise
+        names = [taxi.id for taxi in taxis]
+        read = WideRead(
+            "report_supervision", len(taxis), from_ms, end_ms, {"date": date, "devices": names if devices else None}
+        )
+        allowed_by = check_wide(self, caller, why, read, approval)
         detail = {
             "taxis": len(taxis),
             "form": form,
-            "wide": wide,
-            "named": [taxi.id for taxi in taxis[:100]] if devices else [],
+            "allowed_by": allowed_by,
+            "named": names[:100] if devices else [],
         }
         self._note(caller, "report.supervision", date, purpose_text(why), **detail)
         limits = _limits(self._settings)

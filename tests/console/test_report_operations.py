@@ -117,7 +117,7 @@ class TestWide:
         caller = type(fleet.caller)("boss", "cli", "process")
         fleet.operations.report_supervision(caller, DATE)
         row = fleet.rooms.audit.rows(limit=1000)[-2]
-        assert (row.who, row.detail["wide"], row.detail["taxis"]) == ("boss", True, 3)
+        assert (row.who, row.detail["allowed_by"], row.detail["taxis"]) == ("boss", "supervisor", 3)
 
 
 @pytest.mark.parametrize(("form", "language"), [("json", "zh"), ("html", "zh"), ("html", "en"), ("csv", "zh")])
