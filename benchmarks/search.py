@@ -1,13 +1,14 @@
 """How fast is it told who was within 200 m of a place in an hour, out of how many days of a fleet?
 
-Run: `python -m benchmarks.search [--days N] [--taxis N] [--step-s N]`. A store is filled with taxis that drive about a city of some
-20 km (the model of `benchmarks.series`, a point every `--step-s`), the days copied by moving their times, and sealed. Then the
-same searches (200 m around the middle of the city, around a place nearer to its edge; 1 hour, 10 minutes, a day) through the
-index and, as the baseline in the same run, by looking at every point of the window (`fleet`). Answers are compared. It also
-prints what the index costs when sealing, and how large it is. Asserts nothing.
+Run: `python -m benchmarks.search [--days N] [--taxis N] [--step-s N] [--keep FOLDER]`. A store is filled with taxis that drive
+about a city of some 20 km (the model of `benchmarks.series`, a point every `--step-s`), the days copied by moving their times, and
+sealed. Then the same searches (200 m around the middle of the city, around a place nearer to its edge; 1 hour, 10 minutes, a day)
+through the index and, as the baseline in the same run, by looking at every point of the window (`fleet`). Answers are compared. It
+also reads one taxi-day again and again (baseline: the same rows in a plain SQLite table by (taxi, time)), and prints what the
+index costs when sealing, and how large it is. Asserts nothing.
 
-What a search costs does not depend on the days around it but for the depth of two trees; on the taxis it depends through
-those that may have been there. So a smaller store tells about a larger one with as many taxis.
+30 days of 7,000 taxis are 302 million points: `--keep` fills the store in a folder that stays, goes on there after an
+interruption, and only searches the next time. The folder is for one number of taxis and one step.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ DAY_MS = 24 * HOUR_MS
 #: The model of the fleet makes a point every ten seconds.
 MODEL_STEP_S = 10
 MIDDLE_LAT, MIDDLE_LON = 40.65, 109.85
+#: Taxi-days read, and taxis of the plain table beside it.
+TRACKS, MAX_PLAIN_TAXIS = 300, 700
 
 
 class Days:
@@ -63,6 +66,10 @@ class Days:
             # The model's clocks run on; what is beyond the day would lie among the next one's.
             self._hours.append(hour.take(hour.time_ms < T0 + DAY_MS))
 
+    def batches(self, hour: int) -> int:
+        """How many `hour` gives."""
+        return -(-len(self._hours[hour]) // BATCH_ROWS)
+
     def hour(self, day: int, hour: int) -> Iterator[PointBatch]:
         """The points of one hour, in order of arrival, in batches."""
         whole = self._hours[hour]
@@ -73,10 +80,13 @@ class Days:
 
 
 def fill(store: EmbeddedSeries, source: Days, days: int, hours: int = 24) -> Spent:
-    """Commit and seal; return the time of sealing (the flush of what is open among it)."""
-    spent, position = Spent(), 0
+    """Commit what is not there yet, and seal; return the time of sealing (the flush of what is open among it)."""
+    spent, position, there = Spent(), 0, store.totals().position
     for day in range(days):
         for hour in range(hours):
+            if position + source.batches(hour) <= there:
+                position += source.batches(hour)
+                continue
             for batch in source.hour(day, hour):
                 position += 1
                 store.commit(Outcome(position, batch), stored_ms=T0 + day * DAY_MS)
@@ -88,7 +98,7 @@ def fill(store: EmbeddedSeries, source: Days, days: int, hours: int = 24) -> Spe
 
 
 def opened(folder: Path) -> EmbeddedSeries:
-    folder.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
     return EmbeddedSeries(folder / "series.db", audit=NoAudit(), clock=SystemClock())
 
 
@@ -169,6 +179,57 @@ def report_searches(store: EmbeddedSeries, days: int, repeats: int) -> None:
         )
 
 
+def plain_rows(path: Path, source: Days, taxis: int) -> Callable[[int], int]:
+    """One day of some taxis in a plain table by (taxi, time); what is returned reads a taxi's day and says how many rows it had."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(
+        "CREATE TABLE point (slot INTEGER, time_ms INTEGER, lat REAL, lon REAL, speed_kmh REAL, heading_deg REAL,"
+        " PRIMARY KEY (slot, time_ms)) WITHOUT ROWID"
+    )
+    for hour in range(24):
+        connection.execute("BEGIN")
+        for batch in source.hour(0, hour):
+            few = batch.take(batch.slot < taxis)
+            columns = (few.slot, few.time_ms, few.lat, few.lon, few.speed_kmh, few.heading_deg)
+            rows = zip(*(column.tolist() for column in columns), strict=True)
+            connection.executemany("INSERT OR IGNORE INTO point VALUES (?, ?, ?, ?, ?, ?)", rows)
+        connection.execute("COMMIT")
+
+    def read(slot: int) -> int:
+        ask = "SELECT time_ms, lat, lon, speed_kmh, heading_deg FROM point WHERE slot = ? AND time_ms >= ? AND time_ms < ?"
+        return len(np.array(connection.execute(ask, (slot, T0, T0 + DAY_MS)).fetchall(), np.float64))
+
+    return read
+
+
+def report_tracks(store: EmbeddedSeries, folder: Path, source: Days, taxis: int, days: int) -> None:
+    """One taxi-day, of any taxi and day, and of a plain table with one day of a few taxis."""
+    chance = np.random.default_rng(SEED)
+    few = min(taxis, MAX_PLAIN_TAXIS)
+    plain = plain_rows(folder / "plain.db", source, few)
+
+    def ours(_: int) -> int:
+        first_ms = T0 + int(chance.integers(days)) * DAY_MS
+        return len(store.track(GRANT, "taxi/1", int(chance.integers(taxis)), first_ms, first_ms + DAY_MS))
+
+    told = []
+    for ask in (ours, plain):
+        took, rows = [], 0
+        for _ in range(TRACKS):
+            slot = int(chance.integers(few))
+            before = time.perf_counter()
+            rows += ask(slot)
+            took.append((time.perf_counter() - before) * 1e3)
+        told.append((*np.percentile(took, (50, 99)).tolist(), rows // TRACKS))
+    (p50, p99, rows), (plain50, plain99, plain_each) = told
+    print(
+        f"one taxi-day of {days} days x {taxis:,} taxis: p50 {p50:.2f} ms, p99 {p99:.2f} ms, {rows:,} points each;"
+        f" a plain table of {few:,} taxis x 1 day: p50 {plain50:.2f} ms, p99 {plain99:.2f} ms, {plain_each:,} rows each;"
+        f" {plain50 / p50:.1f} x"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=int, default=2)
@@ -178,6 +239,7 @@ def main() -> None:
     parser.add_argument(
         "--seal-hours", type=int, default=3, help="hours in which the cost of sealing is looked at; 0: none"
     )
+    parser.add_argument("--keep", type=Path, help="folder of the store, which stays; else a temporary one")
     given = parser.parse_args()
     print("question: who was there, and what the index costs")
     print(machine())
@@ -186,11 +248,13 @@ def main() -> None:
         folder = Path(name)
         if given.seal_hours:
             report_sealing(folder, source, given.seal_hours)
-        store = opened(folder / "store")
+        place: Path = given.keep or folder / "store"
+        store = opened(place)
         fill(store, source, given.days)
         store.make_durable()
         print(f"{given.taxis:,} taxis x {given.days} days at {given.step_s} s: {store.totals().stored:,} points")
-        report_size(folder / "store" / "series.db")
+        report_size(place / "series.db")
+        report_tracks(store, folder, source, given.taxis, given.days)
         report_searches(store, given.days, given.repeats)
         store.close()
 
