@@ -11,7 +11,7 @@ called from any thread; they take turns. It decides nothing about points: that i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +53,6 @@ DEFAULT_MAX_OPEN_BATCHES = 4_096
 DEFAULT_MAX_FLEET_BATCH_ROWS = 65_536
 #: Longest window of one search, ms.
 DEFAULT_MAX_SEARCH_MS = 31 * DAY_MS
-#: Groups of an older file that one call of `seal` indexes when it has nothing else to do.
-_INDEXED_PER_SEAL = 1
 
 
 class EmbeddedSeries(SeriesFile):
@@ -116,6 +114,7 @@ class EmbeddedSeries(SeriesFile):
         self._max_search_ms = max_search_ms
         self._max_search_points = max_search_points
         self._unindexed: list[places.Group] | None = None
+        self._indexing: places.Indexing | None = None
         self._open = OpenRows()
         self._newest = Newest()
         self._lookup = Lookup(self._connection, max_lookup_keys)
@@ -170,6 +169,7 @@ class EmbeddedSeries(SeriesFile):
             self._newest = Newest.load(self._connection)
             raise
         self._open.clear()
+        self._changed(done.groups)
         for hour, part in done.groups:
             self._lookup.drop(hour, part)
         return done.sealed_rows
@@ -178,7 +178,8 @@ class EmbeddedSeries(SeriesFile):
         """Seal what belongs to hours that ended before `before_ms`; return how many rows were sealed.
 
         Each (hour, part) is one transaction, and other threads come in between. With `max_rows` it
-        stops after the group in which so many are reached; call it again until it returns 0.
+        stops after the group in which so many are reached; call it again until it returns 0. When nothing is left to
+        seal it indexes what an older lucheng sealed, and returns the rows of that.
         """
         before_hour = min(max(before_ms // HOUR_MS, MIN_HOUR), MAX_HOUR)
         with self._writing():
@@ -188,37 +189,55 @@ class EmbeddedSeries(SeriesFile):
         for part, hour, day in groups:
             if max_rows is not None and sealed >= max_rows:
                 break
-            with self._writing(), transaction(self._connection):
-                sealed += seal_group(self._connection, part, hour, day, self._rules)
+            with self._writing():
+                self._changed([(hour, part)])
+                with transaction(self._connection):
+                    sealed += seal_group(self._connection, part, hour, day, self._rules)
         if not sealed:
-            self.index_places(max_groups=_INDEXED_PER_SEAL)
+            return self.index_places(max_rows=max_rows)
         return sealed
 
-    def index_places(self, *, max_groups: int | None = None, again: bool = False) -> int:
-        """Index what an older lucheng sealed without, the newest hours first; return how many groups were indexed.
+    def index_places(self, *, max_rows: int | None = None, again: bool = False) -> int:
+        """Index what an older lucheng sealed without, the newest hours first; return how many points were read for it.
 
-        Each is one transaction, so it may be killed and called again; with `max_groups` call it until it returns 0.
-        `again` looks at every index and makes damaged ones anew. Groups whose chunks are damaged are passed over.
+        With `max_rows` it stops after about as many and goes on there at the next call: call it until it returns 0.
+        Others come in between; it may be killed, and a group of which half was read is begun anew. `again` looks at
+        every index and makes damaged ones anew. Groups whose chunks are damaged are passed over.
         """
         with self._writing():
             if again:
                 with transaction(self._connection):
                     places.drop_orphans(self._connection)
             if self._unindexed is None or again:
+                self._indexing = None
                 self._unindexed = places.missing(self._connection, verify=again)
+        step_rows = min(max_rows or self._rules.max_seal_rows, self._rules.max_seal_rows)
         done = 0
-        while max_groups is None or done < max_groups:
+        while max_rows is None or done < max_rows:
             with self._writing():
-                if not self._unindexed:
-                    break
-                group = self._unindexed.pop()
+                if self._indexing is None:
+                    if not self._unindexed:
+                        break
+                    self._indexing = places.Indexing.begin(self._connection, self._unindexed.pop(), step_rows)
+                    continue
                 try:
-                    with transaction(self._connection):
-                        places.index_group(self._connection, group, self._rules.max_seal_rows)
+                    done += self._indexing.step(self._connection)
                 except Corrupt:
-                    continue  # a search of that hour says so, and `check`
-            done += 1
+                    self._indexing = None  # a search of that hour says so, and `check`
+                    continue
+                if self._indexing.whole:
+                    with transaction(self._connection):
+                        self._indexing.keep(self._connection)
+                    self._indexing = None
         return done
+
+    def _changed(self, groups: Iterable[tuple[int, int]]) -> None:
+        """Begin the index anew that is being made of one of these (hour, part)."""
+        held = self._indexing
+        if held is not None and (held.group[1], held.group[0]) in groups:
+            self._indexing = None
+            if self._unindexed is not None:
+                self._unindexed.append(held.group)
 
     def retain(self, before_stored_ms: int) -> int:
         """Delete what was stored on whole UTC days before that of `before_stored_ms`; return how many points went.
@@ -230,6 +249,8 @@ class EmbeddedSeries(SeriesFile):
         with self._writing():
             if self._open.day is not None and self._open.day < day:
                 self._flush(MIN_HOUR)
+            if self._indexing is not None:
+                self._changed([(self._indexing.group[1], self._indexing.group[0])])
             # moving rows between levels may leave old bytes in free pages; retention overwrites what it deletes
             self._connection.execute("PRAGMA secure_delete=ON")
             try:

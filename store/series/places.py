@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -95,26 +96,70 @@ def drop_orphans(connection: sqlite3.Connection) -> None:
     )
 
 
-def index_group(connection: sqlite3.Connection, group: Group, max_rows: int) -> int:
-    """Make the index of one group from its chunks; the caller's transaction. Return the rows read. Raises Corrupt."""
-    found = connection.execute(_ROWS_OF, group).fetchone()
-    if found is None:
-        return 0
-    _put(connection, group, found[0], scan(connection, group, found[0], max_rows))
-    return int(found[0])
+@dataclass(slots=True)
+class Indexing:
+    """The index of one group while it is being made from the chunks, a run of slots at a time.
+
+    Attributes:
+        group: which.
+        rows: its rows when it was begun.
+    """
+
+    group: Group
+    rows: int
+    _left: list[tuple[int, int]]
+    _pieces: list[Boxes]
+    _read: int = 0
+
+    @classmethod
+    def begin(cls, connection: sqlite3.Connection, group: Group, max_rows: int) -> Indexing | None:
+        """About `max_rows` rows a step; None when there is no such group any more."""
+        found = connection.execute(_ROWS_OF, group).fetchone()
+        if found is None:
+            return None
+        return cls(group, int(found[0]), slot_ranges(group[0], int(found[0]), max_rows)[::-1], [])
+
+    def step(self, connection: sqlite3.Connection) -> int:
+        """Read on; return the rows read. Raises Corrupt."""
+        _, hour, day = self.group
+        read = 0
+        while self._left and not read:  # past runs in which there is nothing
+            rows = _rows_of_slots(connection, hour, day, self._left.pop())
+            read = rows.count
+            if read:
+                self._pieces.append(boxes_of_hour(rows))
+        self._read += read
+        return read
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything was read."""
+        return not self._left
+
+    def keep(self, connection: sqlite3.Connection) -> None:
+        """Keep what was made, when it covers the group; the caller's transaction.
+
+        Between the steps nothing of the group may have changed: whoever changes it begins anew.
+        """
+        if self._read == self.rows:  # else its chunks are not what is noted of them: `check` says so
+            made = together(self._pieces) if self._pieces else boxes_of_hour(Rows.empty())
+            _put(connection, self.group, self.rows, made)
+
+
+def _rows_of_slots(connection: sqlite3.Connection, hour: int, day: int, slots: tuple[int, int]) -> Rows:
+    """What the boxes of a run of slots are made of, ordered. Raises Corrupt."""
+    chunks = connection.execute(
+        "SELECT key, day, checksum, blob FROM chunks WHERE key >= ? AND key < ? AND day = ?",
+        (chunk_key(hour, slots[0]), chunk_key(hour, slots[1]), day),
+    ).fetchall()
+    return decode_chunks(chunks, only=BOX_NAMES).ordered() if chunks else Rows.empty()
 
 
 def scan(connection: sqlite3.Connection, group: Group, rows: int, max_rows: int) -> Boxes:
     """The boxes of a group, read from its chunks, about `max_rows` of its `rows` rows at once. Raises Corrupt."""
     part, hour, day = group
-    pieces: list[Boxes] = []
-    for from_slot, to_slot in slot_ranges(part, rows, max_rows):
-        chunks = connection.execute(
-            "SELECT key, day, checksum, blob FROM chunks WHERE key >= ? AND key < ? AND day = ?",
-            (chunk_key(hour, from_slot), chunk_key(hour, to_slot), day),
-        ).fetchall()
-        if chunks:
-            pieces.append(boxes_of_hour(decode_chunks(chunks, only=BOX_NAMES).ordered()))
+    found = (_rows_of_slots(connection, hour, day, slots) for slots in slot_ranges(part, rows, max_rows))
+    pieces = [boxes_of_hour(held) for held in found if held.count]
     return together(pieces) if pieces else boxes_of_hour(Rows.empty())
 
 

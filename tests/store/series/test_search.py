@@ -155,6 +155,7 @@ def areas(points: PointBatch) -> list[Area]:
 def test_an_older_file_is_searched_and_then_indexed(tmp_path: Path) -> None:
     store = opened(tmp_path)
     points = drive(20, 3 * 3600, step_s=100)
+    points.slot *= 50  # a run of slots holds few of them
     fill(store, points)
     store.close()
     with closing(sqlite3.connect(tmp_path / "series.db")) as connection, connection:
@@ -170,17 +171,21 @@ def test_an_older_file_is_searched_and_then_indexed(tmp_path: Path) -> None:
     store = opened(tmp_path)
     left = unindexed(tmp_path)
     assert left > 0
-    steps = 0
-    while store.index_places(max_groups=1):
-        steps += 1
-        assert unindexed(tmp_path) == left - steps
+    steps = read = 0
+    while done := store.index_places(max_rows=150):
+        steps, read, before = steps + 1, read + done, left
+        left = unindexed(tmp_path)
+        assert left <= before
+        assert done < 150 + 200
         for area, expected in wanted:
             check(store.inside(grant(), area, T0, T0 + 2 * HOUR_MS, max_vehicles=99), expected)
-    assert steps == left
+    assert (left, read) == (0, 720)
+    assert steps > 1
     # Late points come to groups that are indexed, and to one that is not.
     with closing(sqlite3.connect(tmp_path / "series.db")) as connection, connection:
         connection.execute("DELETE FROM places WHERE hour = ?", (T0 // HOUR_MS,))
     late = drive(20, 3600, seed=8, start_ms=T0 + 500, step_s=100)
+    late.slot *= 50
     store.commit(Outcome(99, late), stored_ms=T0)
     store.seal(T0 + 2 * HOUR_MS)
     everything = PointBatch.concat([points, late])
@@ -189,7 +194,8 @@ def test_an_older_file_is_searched_and_then_indexed(tmp_path: Path) -> None:
         check(store.inside(grant(), area, T0, T0 + 2 * HOUR_MS, max_vehicles=99), expected)
     store.close()
     store = opened(tmp_path)
-    store.seal(T0 + HOUR_MS)  # nothing to seal: what is not indexed is
+    while store.seal(T0 + HOUR_MS, max_rows=300):  # nothing to seal: what is not indexed is
+        pass
     assert unindexed(tmp_path) == 0
 
 
@@ -210,9 +216,41 @@ def test_a_damaged_index_is_told_passed_by_and_made_again(tmp_path: Path) -> Non
         ("places hour 7, part 7, day 7", True),
     }
     check(store.inside(grant(), area, T0, T0 + HOUR_MS, max_vehicles=99), expected)
-    assert store.index_places(again=True) == 1
+    assert 0 < store.index_places(again=True) <= len(points)
     assert store.check() == []
     assert store.index_places(again=True) == 0
+
+
+@pytest.mark.parametrize("comes", ["late points", "retention", "another day's"])
+def test_a_group_that_changes_while_it_is_indexed_is_begun_anew(tmp_path: Path, comes: str) -> None:
+    store = opened(tmp_path)
+    points = drive(20, 3600, step_s=100)
+    points.slot *= 50
+    store.commit(Outcome(1, points), stored_ms=T0)
+    store.seal(T0 + HOUR_MS)
+    with closing(sqlite3.connect(tmp_path / "series.db")) as connection, connection:
+        connection.execute("DELETE FROM places")
+    store.close()
+    store = opened(tmp_path, max_seal_rows=100)
+    assert 0 < store.index_places(max_rows=100) < len(points)
+    assert unindexed(tmp_path) == 1
+    later = drive(20, 3600, seed=8, start_ms=T0 + 500, step_s=100)
+    later.slot *= 50
+    day_ms = T0 if comes == "late points" else T0 + 2 * DAY_MS
+    store.commit(Outcome(2, later), stored_ms=day_ms)
+    store.seal(T0 + HOUR_MS)
+    if comes == "retention":
+        store.retain(T0 + DAY_MS)
+        points = later
+    else:
+        points = PointBatch.concat([points, later])
+    while store.index_places(max_rows=100):
+        pass
+    assert unindexed(tmp_path) == 0
+    assert store.check() == []
+    for area in areas(points):
+        expected = Oracle(area).search(points, T0, T0 + HOUR_MS)
+        check(store.inside(grant(), area, T0, T0 + HOUR_MS, max_vehicles=99), expected)
 
 
 def test_only_devices_that_may_have_been_there_are_read(tmp_path: Path) -> None:
