@@ -1,0 +1,1 @@
+"""Replay: tracks played back true to time."""
