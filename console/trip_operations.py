@@ -6,17 +6,12 @@ Invariants: it reads by `track` alone, so a track's protections, limits and audi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from console.device_operations import Caller
-from console.track_rows import rfc3339
+from console.trip_rows import flip_rows, journeys_of, stop_rows, totals, trip_rows
 
 if TYPE_CHECKING:
-    from analytics.trips.journeys import Flips, StopRows, TripRows
     from config.sections import Settings
     from console.operations import Track
 
@@ -39,90 +34,13 @@ class TripOperations:
 
         A trip or a stop that began before the window or goes on after it is told as far as it lies within. Raises as `track`.
         """
-        from analytics.limits import CleanLimits  # noqa: PLC0415 the stops need shapely, which costs 0.2 s
-        from analytics.meaning.limits import RuleLimits  # noqa: PLC0415 as above
-        from analytics.trips.journeys import journeys  # noqa: PLC0415 as above
-
         points = self.track(caller, device, from_ms, to_ms, purpose).points
-        rules, clean = self._settings.rules, self._settings.clean
-        found = journeys(
-            points,
-            RuleLimits(
-                moving_kmh=rules.moving_kmh,
-                trip_gap_s=rules.trip_gap_s,
-                trip_min_s=rules.trip_min_s,
-                stop_min_s=rules.stop_min_s,
-                stop_diameter_m=rules.stop_diameter_m,
-            ),
-            CleanLimits(max_jump_speed_kmh=clean.max_speed_kmh, jump_min_m=clean.jump_min_m),
-        )
+        found = journeys_of(points, self._settings)
         return {
             "device": device,
             "points": len(points),
-            "trips": list(_trip_rows(found.trips)),
-            "stops": list(_stop_rows(found.stops)),
-            "occupancy": list(_flip_rows(found.flips)),
-            "totals": _totals(found.trips, found.stops),
+            "trips": list(trip_rows(found.trips)),
+            "stops": list(stop_rows(found.stops)),
+            "occupancy": list(flip_rows(found.flips)),
+            "totals": totals(found.trips, found.stops),
         }
-
-
-def _trip_rows(trips: TripRows) -> Iterator[dict[str, Any]]:
-    start, end = rfc3339(trips.start_ms), rfc3339(trips.end_ms)
-    for at in range(len(trips)):
-        distance, occupied = float(trips.distance_m[at]), _number(trips.occupied_m[at])
-        yield {
-            "start": start[at],
-            "end": end[at],
-            "duration_s": _seconds(trips.end_ms[at] - trips.start_ms[at]),
-            "distance_m": round(distance, 1),
-            "points": int(trips.points[at]),
-            "mean_kmh": _number(trips.mean_kmh[at]),
-            "max_kmh": _number(trips.max_kmh[at]),
-            "occupied_m": occupied,
-            "occupied_share": _share(occupied, distance),
-        }
-
-
-def _stop_rows(stops: StopRows) -> Iterator[dict[str, Any]]:
-    start, end = rfc3339(stops.start_ms), rfc3339(stops.end_ms)
-    for at in range(len(stops)):
-        yield {
-            "start": start[at],
-            "end": end[at],
-            "duration_s": _seconds(stops.end_ms[at] - stops.start_ms[at]),
-            "lat": round(float(stops.lat[at]), 6),
-            "lon": round(float(stops.lon[at]), 6),
-            "points": int(stops.points[at]),
-        }
-
-
-def _flip_rows(flips: Flips) -> Iterator[dict[str, Any]]:
-    for time, occupied in zip(rfc3339(flips.time_ms), flips.occupied.tolist(), strict=True):
-        yield {"time": time, "occupied": occupied}
-
-
-def _totals(trips: TripRows, stops: StopRows) -> dict[str, Any]:
-    """Of the whole window; the occupied share is of the trips that tell."""
-    told = ~np.isnan(trips.occupied_m)
-    occupied = float(trips.occupied_m[told].sum()) if told.any() else None
-    return {
-        "trips": len(trips),
-        "stops": len(stops),
-        "distance_m": round(float(trips.distance_m.sum()), 1),
-        "driving_s": _seconds((trips.end_ms - trips.start_ms).sum()),
-        "standing_s": _seconds((stops.end_ms - stops.start_ms).sum()),
-        "occupied_m": None if occupied is None else round(occupied, 1),
-        "occupied_share": _share(occupied, float(trips.distance_m[told].sum())),
-    }
-
-
-def _number(value: np.float64) -> float | None:
-    return None if np.isnan(value) else round(float(value), 1)
-
-
-def _share(part_m: float | None, whole_m: float) -> float | None:
-    return None if part_m is None or whole_m <= 0 else round(min(part_m / whole_m, 1.0), 3)
-
-
-def _seconds(took_ms: npt.NDArray[np.int64] | np.int64) -> float:
-    return float(took_ms) / 1_000
