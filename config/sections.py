@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from config.approvals import Approvals
 from config.base import (
     BROKER_SCHEMES,
     GIB,
@@ -31,6 +32,7 @@ from config.desk import Desk
 from config.gateway import Commands, Evidence, Gateway, Operators
 from config.influx import Influx
 from config.rules import Rules
+from config.search import Search
 from config.supervision import Supervision
 
 __all__ = ["BROKER_SCHEMES", "Settings", "section_types", "split_url"]
@@ -362,6 +364,7 @@ class Settings(Section):
     clean: Clean = Clean()
     rules: Rules = Rules()
     supervision: Supervision = Supervision()
+    search: Search = Search()
     desk: Desk = Desk()
     gateway: Gateway = Gateway()
     commands: Commands = Commands()
@@ -373,6 +376,7 @@ class Settings(Section):
     live: Live = Live()
     operators: Operators = Operators()
     trust: Trust = Trust()
+    approvals: Approvals = Approvals()
     api: Api = Api()
     limits: Limits = Limits()
     demo: Demo = Demo()

@@ -51,13 +51,6 @@ class Supervision(Section):
         ge=10_000,
         le=1_000_000_000,
     )
-    wide_vehicles: int = setting(
-        50,
-        "a report on more vehicles is a wide one, for which not everybody may ask",
-        "超过此车辆数的报表视为大范围查询，并非人人可查",
-        ge=0,
-        le=2_000_000,
-    )
     html_rows: int = setting(
         1_000,
         "rows of evidence shown in the HTML of a report (each list; CSV and JSON have all)",

@@ -16,11 +16,18 @@ from model.errors import AuditUnwritable, StoreError
 from model.seams import Problem
 
 if TYPE_CHECKING:
+    from model.clock import Clock
+    from store.approvals.store import ApprovalStore
     from store.audit import AuditLog
     from store.evidence.folder import EvidenceFolder
     from store.log.local import LocalLog
     from store.reports.store import ReportStore
-    from store.series.embedded import EmbeddedSeries
+    from store.series.door import Series
+
+
+#: Rows indexed between two pauses, in which others have their turn.
+_INDEX_RUN_ROWS = 16_384
+_INDEX_PAUSE_S = 0.005
 
 
 class AuditOperations(DeviceOperations):
@@ -29,10 +36,12 @@ class AuditOperations(DeviceOperations):
     _chain: AuditLog
     _points_log: LocalLog
     _alarms_log: LocalLog
-    _series: EmbeddedSeries
+    _series: Series
     _evidence: EvidenceFolder
     _reports: ReportStore
+    _approvals: ApprovalStore
     _plain_files: tuple[Path, ...]
+    _clock: Clock
 
     def audit_list(
         self, caller: Caller, before: int | None = None, limit: int = DEFAULT_LIST_ROWS
@@ -50,11 +59,22 @@ class AuditOperations(DeviceOperations):
     def store_check(self, caller: Caller) -> dict[str, Any]:
         """Read every store and report what does not hold, the audit too. Changes nothing."""
         problems = self._audit_problems(caller, "store.check")
-        for store in (self._points_log, self._alarms_log, self._series, self._evidence, self._reports):
+        for store in (self._points_log, self._alarms_log, self._series, self._evidence, self._reports, self._approvals):
             problems += store.check()
         for path in self._plain_files:
             problems += check_file(path)
         return {"ok": not problems, "problems": problem_rows(problems)}
+
+    def store_index(self, caller: Caller, again: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 called by name alone
+        """Index by place what an older lucheng stored without, so that searches need not read it; `again` makes damaged
+        indexes anew. In short runs, so that nobody who stores or looks for something waits; it may be broken off.
+        """
+        self._note(caller, "store.index", again=again)
+        points = 0
+        while read := self._series.index_places(max_rows=_INDEX_RUN_ROWS, again=again):
+            points, again = points + read, False
+            self._clock.sleep(_INDEX_PAUSE_S)
+        return {"points": points}
 
     def _audit_problems(self, caller: Caller, action: str) -> list[Problem]:
         """What does not hold of the audit; the look itself is audited where that can be done, for it gives no data out."""

@@ -61,6 +61,16 @@ METRICS: tuple[MetricRow, ...] = (
     MetricRow("devices", "gauge", "1", "kind", Word("registered devices, by kind", "各类已登记设备数")),
     MetricRow("signals", "counter", "1", "kind", Word("signals kept", "已保存的信号数")),
     MetricRow(
+        "approvals",
+        "gauge",
+        "1",
+        "state",
+        Word(
+            "wide reads that wait for a second person, and break-glasses to be reviewed and overdue",
+            "待审批的大范围查询数，以及待复核与逾期未复核的紧急越权查询数",
+        ),
+    ),
+    MetricRow(
         "trips", "counter", "1", "", Word("trips that ended, live and from files", "已结束的行程数（实时与文件）")
     ),
     MetricRow("stops", "counter", "1", "", Word("stops of vehicles, live and from files", "车辆停留数（实时与文件）")),

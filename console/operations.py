@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from console.approval_operations import ApprovalOperations
 from console.audit_operations import AuditOperations
 from console.camera_gate import CameraGate
 from console.command_gate import CommandGate
@@ -33,7 +34,10 @@ from console.kept_rows import (
     signal_row,
 )
 from console.recording_operations import RecordingOperations
+from console.replay_operations import ReplayOperations
+from console.replay_sessions import Sessions
 from console.report_operations import ReportOperations
+from console.search_operations import SearchOperations
 from console.track_rows import FIRST_MS, LAST_MS, places, track_json
 from console.trip_operations import TripOperations
 from devices.directory import KIND_CODE, KINDS, Directory
@@ -49,8 +53,10 @@ if TYPE_CHECKING:
     from console.camera_seams import CameraControl, CameraNetwork
     from devices.registry import Registry
     from devices.terminals import Terminals
+    from model.approval import Approval
     from model.clock import Clock
     from model.desk import Desk
+    from store.approvals.store import ApprovalStore
     from store.audit import AuditLog
     from store.commands.store import CommandStore
     from store.desk.desk import DeskFile
@@ -58,7 +64,7 @@ if TYPE_CHECKING:
     from store.log.local import LocalLog
     from store.recordings.folder import Recordings
     from store.reports.store import ReportStore
-    from store.series.embedded import EmbeddedSeries
+    from store.series.door import Series
 
 __all__ = ["Caller", "Operations", "Track"]
 
@@ -79,13 +85,22 @@ class Track:
 
 
 class Operations(
-    RecordingOperations, ContextOperations, EvidenceOperations, TripOperations, ReportOperations, AuditOperations
+    RecordingOperations,
+    ContextOperations,
+    EvidenceOperations,
+    TripOperations,
+    ReportOperations,
+    ReplayOperations,
+    SearchOperations,
+    ApprovalOperations,
+    AuditOperations,
 ):
     """The operations of one open data folder; safe to call from several threads.
 
     Args:
         registry, series, audit, desk: the stores.
         commands: what devices are told to do.
+        approvals: second persons' approvals of wide reads.
         evidence, reports: what devices sent besides points and alarms.
         terminals: makes the terminals of the registry when they are first needed.
         points_log, alarms_log: the two logs.
@@ -99,6 +114,7 @@ class Operations(
         directory: the service's own, to be shared; None makes one when it is first needed.
         on_fact: told what the rules have to know: `{"kind": "stolen", "slot": slot, "on": true}`.
         on_fence_change: told the new version of the set of fences after every change of it.
+        on_break_glass: told of every wide read in an emergency, at once.
         sessions: the connections of terminals now, each with `device`.
         recordings: of cameras; None where there are none.
         camera_control: the cameras of the running service.
@@ -109,10 +125,11 @@ class Operations(
         self,
         *,
         registry: Registry,
-        series: EmbeddedSeries,
+        series: Series,
         audit: AuditLog,
         desk: DeskFile,
         commands: CommandStore,
+        approvals: ApprovalStore,
         evidence: EvidenceFolder,
         reports: ReportStore,
         terminals: Callable[[], Terminals],
@@ -128,6 +145,7 @@ class Operations(
         directory: Directory | None = None,
         on_fact: Callable[[dict[str, Any]], None] = lambda _fact: None,
         on_fence_change: Callable[[int], None] = lambda _version: None,
+        on_break_glass: Callable[[Approval], None] = lambda _approval: None,
         sessions: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
         recordings: Recordings | None = None,
         camera_control: CameraControl | None = None,
@@ -145,8 +163,11 @@ class Operations(
         self._desk = desk
         self._signals = desk
         self._commands = commands
+        self._approvals = approvals
+        self._on_break_glass = on_break_glass
         self._evidence = evidence
         self._reports = reports
+        self._replays = Sessions(clock)
         self._terminals = terminals
         self._sessions = sessions
         self._gate = CommandGate(settings=settings, registry=registry, desk=desk, series=series, clock=clock)
@@ -355,6 +376,7 @@ class Operations(
             "stored_position": totals.position,
             "devices": self._devices_by_kind(),
             "signals": self._signals.counts(),
+            "approvals": self._approvals.counts(),
             "trips": totals.gauges.get("trips", 0),
             "stops": totals.gauges.get("stops", 0),
             "live": dict(self._live()) if self._live is not None else {},
@@ -383,6 +405,7 @@ class Operations(
             "log_consumed": now["stored_position"],
             "devices": now["devices"],
             "signals": now["signals"],
+            "approvals": now["approvals"],
             "trips": now["trips"],
             "stops": now["stops"],
             "live": now["live"],

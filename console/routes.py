@@ -17,7 +17,8 @@ class Route:
 
     Attributes:
         name: method of `Operations`.
-        verb: GET for what changes nothing (arguments in the query), POST for a change (in a JSON body).
+        verb: GET for what changes nothing (arguments in the query), POST for a change, and for a question that may be longer
+            than an address (in a JSON body).
         path: arguments in braces stand in the path; a device id holds one `/`.
         raw: the argument that is the body itself (a file), or "".
         slow: takes as long as the data is large; the time-out for answers does not hold.
@@ -37,6 +38,15 @@ ROUTES: tuple[Route, ...] = (
     Route("track", "GET", "/v1/track"),
     Route("trips", "GET", "/v1/trips"),
     Route("report_supervision", "GET", "/v1/reports/supervision", slow=True),
+    Route("replay", "GET", "/v1/replays", slow=True),
+    Route("replay_frames", "GET", "/v1/replays/{replay}/frames", slow=True),
+    Route("search_inside", "POST", "/v1/search/inside"),
+    Route("search_both", "POST", "/v1/search/both"),
+    Route("search_then", "POST", "/v1/search/then"),
+    Route("search_company", "POST", "/v1/search/company", slow=True),
+    Route("search_met", "POST", "/v1/search/met"),
+    Route("search_cameras", "GET", "/v1/search/cameras"),
+    Route("store_index", "POST", "/v1/store/index", slow=True),
     Route("quarantine_list", "GET", "/v1/quarantine"),
     Route("quarantine_show", "GET", "/v1/quarantine/{number}"),
     Route("signal_list", "GET", "/v1/signals"),
@@ -59,6 +69,12 @@ ROUTES: tuple[Route, ...] = (
     Route("command_show", "GET", "/v1/commands/{command}"),
     Route("command_approve", "POST", "/v1/commands/{command}/approve"),
     Route("command_reject", "POST", "/v1/commands/{command}/reject"),
+    Route("approval_list", "GET", "/v1/approvals"),
+    Route("approval_ask", "POST", "/v1/approvals"),
+    Route("approval_show", "GET", "/v1/approvals/{approval}"),
+    Route("approval_grant", "POST", "/v1/approvals/{approval}/grant"),
+    Route("approval_refuse", "POST", "/v1/approvals/{approval}/refuse"),
+    Route("approval_review", "POST", "/v1/approvals/{approval}/review"),
     Route("evidence_list", "GET", "/v1/evidence"),
     Route("evidence_show", "GET", "/v1/evidence/{evidence}"),
     Route("evidence_read", "GET", "/v1/evidence/{evidence}/bytes"),

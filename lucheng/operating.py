@@ -9,8 +9,12 @@ from typing import Any
 from console.camera_seams import CameraControl
 from console.operations import Operations
 from devices.directory import Directory
+from lucheng.logs import logger
 from lucheng.rooms import COMMANDS_FILE, DESK_FILE, REGISTRY_FILE, SECRET_KEY_FILE, Rooms
 from lucheng.video.probing import SettingsNetwork
+from model.approval import Approval
+
+_log = logger(__name__)
 
 
 def operations_of(
@@ -44,6 +48,7 @@ def operations_of(
         audit=rooms.audit,
         desk=rooms.desk,
         commands=rooms.commands,
+        approvals=rooms.approvals,
         evidence=rooms.evidence,
         reports=rooms.reports,
         terminals=lambda: rooms.terminals,
@@ -59,10 +64,24 @@ def operations_of(
         directory=directory,
         on_fact=on_fact,
         on_fence_change=on_fence_change,
+        on_break_glass=_warn,
         sessions=sessions,
         recordings=rooms.recordings,
         camera_control=camera_control,
         camera_network=SettingsNetwork(rooms.settings, rooms.clock),
+    )
+
+
+def _warn(approval: Approval) -> None:
+    """Whoever watches the log learns at once that somebody read what is wide without another's approval."""
+    _log.warning(
+        "break-glass",
+        approval=approval.id,
+        who=approval.by,
+        operation=approval.operation,
+        vehicles=approval.vehicles,
+        reason=approval.reason,
+        review=f"lucheng approval review {approval.id}",
     )
 
 

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Self
 
 from devices.registry import Registry
 from lucheng.limits import desk_limits
+from lucheng.series_choice import holds_series, open_series
 from model.clock import Clock, SystemClock
 from model.errors import StoreError
+from store.approvals.store import ApprovalStore
 from store.audit import AuditLog
 from store.commands.store import CommandStore
 from store.desk.desk import DeskFile
@@ -26,7 +28,6 @@ from store.lock import WriterLock
 from store.log.local import LocalLog
 from store.recordings.folder import Recordings
 from store.reports.store import ReportStore
-from store.series.embedded import EmbeddedSeries
 
 if TYPE_CHECKING:
     from config.sections import Settings
@@ -35,14 +36,15 @@ if TYPE_CHECKING:
     from devices.fences import Fences
     from devices.nearby import Nearby
     from devices.terminals import Terminals
+    from store.series.door import Series
 
 REGISTRY_FILE = "registry.db"
 POINTS_LOG_FILE = "points.log.db"
 ALARMS_LOG_FILE = "alarms.log.db"
-SERIES_FILE = "series.db"
 DESK_FILE = "desk.db"
 COMMANDS_FILE = "commands.db"
 REPORTS_FILE = "reports.db"
+APPROVALS_FILE = "approvals.db"
 EVIDENCE_FOLDER = "evidence"
 RECORDINGS_FOLDER = "recordings"
 AUDIT_FILE = "audit.db"
@@ -73,7 +75,7 @@ class Rooms:
         self.write = write
         self.clock: Clock = clock or SystemClock()
         self._stack = ExitStack()
-        if not write and not (data_dir / SERIES_FILE).exists():
+        if not write and not holds_series(data_dir):
             raise StoreError(
                 f"There is no lucheng data in {data_dir}.",
                 mend="Name the right folder with --data, or start with `lucheng run`, `lucheng ingest` or `lucheng device add`.",
@@ -147,16 +149,18 @@ class Rooms:
         self._stack.callback(self.recordings.close)
         self.reports = ReportStore(folder / REPORTS_FILE, clock=clock, audit=self.audit, read_only=read_only)
         self._stack.callback(self.reports.close)
+        # As the audit is: the use of an approval is counted whoever reads.
+        self.approvals = ApprovalStore(folder / APPROVALS_FILE, clock=clock, lazy=read_only)
+        self._stack.callback(self.approvals.close)
         #: The desk is the store of its signals, too.
         self.signals = self.desk
-        self.series = EmbeddedSeries(
-            folder / SERIES_FILE,
+        self.series: Series = open_series(
+            folder,
+            settings,
             audit=self.audit,
             clock=clock,
+            device_ids=lambda: self.directory.ids,
             read_only=read_only,
-            max_open_rows=settings.series.max_open_rows,
-            max_lookup_keys=settings.series.max_lookup_keys,
-            max_quarantine_rows_per_reason=settings.series.max_quarantine_rows_per_reason,
         )
         self._stack.callback(self.series.close)
 

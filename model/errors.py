@@ -7,6 +7,7 @@
     ├── NotFound          (1)    no such device, quarantine entry, …
     ├── Conflict          (1)    it exists already, or somebody else was first
     ├── Refused           (1)    the grant does not cover it, or policy forbids it
+    │   └── ApprovalNeeded (1)   it waits for a second person
     ├── TryAgain          (75)   busy or not there now; the same call may succeed later
     │   └── WriterLocked  (75)   another process holds the data folder
     └── StoreError        (1)    the store cannot go on
@@ -83,6 +84,19 @@ class Refused(LuchengError):
 
     code = "refused"
     http_status = 403
+
+
+class ApprovalNeeded(Refused):
+    """It needs a second person's approval, which is not there yet.
+
+    `approval` is the id of the request that waits, "" where nobody has asked yet; over the socket it stands in the words alone.
+    """
+
+    code = "approval_needed"
+
+    def __init__(self, message: str, *, mend: str = "", approval: str = "") -> None:
+        super().__init__(message, mend=mend)
+        self.approval = approval
 
 
 class TryAgain(LuchengError):

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from config.approvals import Approvals
 from config.gateway import Operators
 from config.sections import Settings
 from config.supervision import Supervision
 from console.blob import Blob
+from console.device_operations import Caller
 from console.report_operations import day_of
 from console.reports.as_csv import TABLES
 from model.codes import Flag
-from model.errors import AuditUnwritable, NotFound, Refused, UsageError
+from model.errors import ApprovalNeeded, AuditUnwritable, NotFound, Refused, UsageError
 from tests.console.conftest import START_MS, House
 
 #: The city's day is 8 hours ahead of UTC: it is 16:00 when the house opens.
@@ -104,20 +106,60 @@ def test_the_report_and_the_read_are_audited_before_anything_is_given_out(fleet:
 
 
 class TestWide:
+    """The wide read end to end: asked, refused with an id, granted by another, read, audited, and no more often than that."""
+
     @pytest.fixture
     def settings(self) -> Settings:
-        users = {"tester": "operator", "boss": "supervisor"}
-        return Settings(operators=Operators(users=users), supervision=Supervision(wide_vehicles=2))
+        users = {"tester": "supervisor", "boss": "supervisor", "op": "operator"}
+        return Settings(
+            operators=Operators(users=users), approvals=Approvals(wide_vehicles=2, max_uses=2, valid_s=3_600)
+        )
 
-    def test_many_vehicles_are_for_a_supervisor(self, fleet: House) -> None:
-        with pytest.raises(Refused, match="3 vehicles"):
+    def test_many_vehicles_need_two_persons(self, fleet: House) -> None:
+        with pytest.raises(ApprovalNeeded, match="3 vehicles are more than 2"):
             asked(fleet)
-        assert fleet.actions()[-1] == ("read.refused", "3 taxis", "supervision::daily")
+        assert fleet.actions()[-1] == ("read.refused", "3 vehicles", "supervision::daily")
         assert len(told(fleet, devices=["taxi/1", "taxi/2"])["vehicles"]) == 2
-        caller = type(fleet.caller)("boss", "cli", "process")
-        fleet.operations.report_supervision(caller, DATE)
-        row = fleet.rooms.audit.rows(limit=1000)[-2]
-        assert (row.who, row.detail["allowed_by"], row.detail["taxis"]) == ("boss", "supervisor", 3)
+        with pytest.raises(ApprovalNeeded, match="waits") as waits:
+            asked(fleet, approval="ask:the yearly audit")
+        name = waits.value.approval
+        assert f"--approval {name}" in waits.value.mend
+        assert f"approval grant {name}" in waits.value.mend
+        with pytest.raises(ApprovalNeeded):
+            asked(fleet, approval=name)
+        with pytest.raises(Refused, match="nobody may approve"):
+            fleet.ask("approval_grant", approval=name)
+        boss = Caller("boss", "cli", "socket")
+        assert fleet.operations.approval_grant(boss, name)["state"] == "granted"
+        assert len(told(fleet, approval=name)["vehicles"]) == 3
+        rows = fleet.rooms.audit.rows(limit=1000)[-3:]
+        assert [row.action for row in rows] == ["approval.use", "report.supervision", "series.fleet"]
+        assert (rows[0].target, rows[0].detail["granted_by"], rows[0].detail["uses"]) == (name, "boss", 1)
+        assert (rows[1].who, rows[1].detail["allowed_by"]) == ("tester", f"{name} granted by boss")
+        with pytest.raises(Refused, match="for another read"):
+            asked(fleet, date="2026-11-21", approval=name)
+        with pytest.raises(Refused, match="for another read"):
+            asked(fleet, devices=["taxi/1", "taxi/2", "taxi/3"], approval=name)
+        with pytest.raises(Refused, match="given to tester"):
+            fleet.operations.report_supervision(boss, DATE, purpose="supervision::daily", approval=name)
+        with pytest.raises(Refused, match="for the purpose"):
+            asked(fleet, approval=name, purpose="test")
+        assert asked(fleet, form="html", language="en", approval=name).data.startswith(b"<!doctype html>")
+        with pytest.raises(Refused, match="used up"):
+            asked(fleet, approval=name)
+        assert fleet.actions()[-1][:2] == ("read.refused", "3 vehicles")
+
+    def test_in_an_emergency_it_is_read_at_once_and_reviewed(self, fleet: House) -> None:
+        assert len(told(fleet, approval="break-glass:a child is missing")["vehicles"]) == 3
+        assert fleet.rooms.audit.rows(limit=1000)[-2].detail["allowed_by"] == "W2026-000001 break-glass"
+        assert fleet.ask("status")["approvals"] == {"waiting": 0, "unreviewed": 1, "overdue": 0}
+        fleet.clock.advance(86_400)
+        assert fleet.ask("status")["approvals"]["overdue"] == 1
+        with pytest.raises(Refused, match="not reviewed in time"):
+            asked(fleet, approval="break-glass:again")
+        boss = Caller("boss", "cli", "socket")
+        fleet.operations.approval_review(boss, "W2026-000001", "it was found", justified=True)
+        assert asked(fleet, approval="break-glass:again").data
 
 
 @pytest.mark.parametrize(("form", "language"), [("json", "zh"), ("html", "zh"), ("html", "en"), ("csv", "zh")])

@@ -51,7 +51,7 @@ NAMES = (
 #: Every file that lucheng makes in a data folder.
 KNOWN = {
     "lock", "api.sock", "registry.db", "points.log.db.mark", "alarms.log.db.mark", "points.log.db", "alarms.log.db", "series.db", "desk.db", "audit.db",
-    "audit.checkpoints", "keys", "keys/secret.key", "keys/audit.key", "commands.db", "reports.db", "evidence",
+    "audit.checkpoints", "keys", "keys/secret.key", "keys/audit.key", "commands.db", "reports.db", "approvals.db", "evidence",
     "evidence/evidence.db", "recordings", "recordings/recordings.db",
 }  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Second persons' approvals, and break-glasses, kept in one file."""
