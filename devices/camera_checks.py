@@ -35,6 +35,9 @@ DIRECTIONS = ("both", "left", "right")
 #: What may stand in `health_alarms`.
 ALARM_CAUSES = ("offline", *(flag.name.lower() for flag in HEALTH_ALARMS if flag.name))
 
+#: Farther away no camera tells a vehicle.
+MAX_RANGE_M = 1_000.0
+
 _SHOWN_CHARS = 40
 _DAY_S = 86_400.0
 
@@ -123,6 +126,11 @@ def read_settings(
         health_alarms=_names("health_alarms", values["health_alarms"], ALARM_CAUSES),
         pre_roll_s=_number("pre_roll_s", values["pre_roll_s"], 0.0, limits.max_pre_roll_s, "the setting camera.ring_s"),
         post_roll_s=_number("post_roll_s", values["post_roll_s"], 0.0, limits.max_clip_s, "clips.max_length_s"),
+        bearing_deg=None
+        if values["bearing_deg"] is None
+        else _number("bearing_deg", values["bearing_deg"], 0.0, 360.0),
+        field_deg=_number("field_deg", values["field_deg"], 1.0, 360.0),
+        range_m=_number("range_m", values["range_m"], 1.0, MAX_RANGE_M),
     )
     if made.pre_roll_s + made.post_roll_s > limits.max_clip_s:
         raise _wrong(

@@ -208,6 +208,13 @@ class Nearby:
             found += [self._seen(cameras, ids[cameras.slot[row]], row, lat, lon, bound=False) for row in others]
         return found
 
+    def placed_cameras(self) -> list[tuple[str, float, float]]:
+        """(id, lat, lon) of every enabled camera of which it is known where it hangs, by id."""
+        self._catch_up()
+        ids, cameras = self._directory.ids, self._cameras
+        columns = (cameras.slot.tolist(), cameras.lat.tolist(), cameras.lon.tolist())
+        return sorted((ids[slot], lat, lon) for slot, lat, lon in zip(*columns, strict=True))
+
     def area_path(self, area: str) -> list[AreaName]:
         """The area and what it belongs to, the leaf first, up to the city; empty for one that is not there."""
         self._catch_up()

@@ -178,6 +178,9 @@ class CameraSettings:
         ignore: polygons in which nothing is motion and nothing is judged (burned-in text, trees).
         health_alarms: health flags (lower-case names) and `offline` that raise an alarm; the others are signals alone.
         pre_roll_s, post_roll_s: of clips.
+        bearing_deg: where it looks, clockwise from north; None: not known, or all around.
+        field_deg: how wide it sees; of no meaning without a bearing.
+        range_m: how far away a vehicle can be told.
     """
 
     policy: DecodePolicy = DecodePolicy.AUTO
@@ -192,6 +195,9 @@ class CameraSettings:
     health_alarms: tuple[str, ...] = ("offline", "covered", "defocused", "moved", "black", "frozen")
     pre_roll_s: float = 10.0
     post_roll_s: float = 30.0
+    bearing_deg: float | None = None
+    field_deg: float = 90.0
+    range_m: float = 50.0
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -77,6 +77,7 @@ class CameraPass:
         from_ms, to_ms: first and last time in view, UTC ms.
         clip_from_ms, clip_to_ms: the clip to pull.
         nearest_ms, nearest_m: when it was nearest while in view, and how near.
+        bearing_deg: where it was then as seen from the camera, clockwise from north.
         points: the vehicle's own points in view; 0: told by interpolated legs alone.
         by_range: the camera's bearing is not known, so it may have looked elsewhere.
     """
@@ -88,6 +89,7 @@ class CameraPass:
     clip_to_ms: int
     nearest_ms: int
     nearest_m: float
+    bearing_deg: float
     points: int
     by_range: bool
 
@@ -105,6 +107,7 @@ class _Seen:
     end: Floats
     nearest_m: Floats
     nearest_ms: Floats
+    bearing_deg: Floats
     point: Bools
 
 
@@ -169,12 +172,14 @@ def _seen(track: PointBatch, first: Ints, last: Ints, camera: CameraView) -> _Se
         length2 = dx * dx + dy * dy
         best = -(ax[at] * dx + ay[at] * dy) / np.where(length2 > 0, length2, 1.0)
         best = np.clip(best, start[at], end[at])
+        there_x, there_y = ax[at] + best * dx, ay[at] + best * dy
         pieces.append(
             _Seen(
                 time[at] + start[at] * took[at],
                 time[at] + end[at] * took[at],
-                np.hypot(ax[at] + best * dx, ay[at] + best * dy),
+                np.hypot(there_x, there_y),
                 time[at] + best * took[at],
+                np.degrees(np.arctan2(there_x, there_y)) % _FULL_TURN_DEG,
                 first[at] == last[at],
             )
         )
@@ -182,8 +187,8 @@ def _seen(track: PointBatch, first: Ints, last: Ints, camera: CameraView) -> _Se
     return _Seen(*columns)
 
 
-def _columns(seen: _Seen) -> tuple[Floats, Floats, Floats, Floats, Bools]:
-    return seen.start, seen.end, seen.nearest_m, seen.nearest_ms, seen.point
+def _columns(seen: _Seen) -> tuple[Floats, Floats, Floats, Floats, Floats, Bools]:
+    return seen.start, seen.end, seen.nearest_m, seen.nearest_ms, seen.bearing_deg, seen.point
 
 
 def _sectors(camera: CameraView) -> list[tuple[float | None, float | None]]:
@@ -246,6 +251,7 @@ def _passes(seen: _Seen, camera: CameraView, limits: PassLimits) -> Iterator[Cam
             to_ms + limits.after_ms,
             round(float(seen.nearest_ms[nearest])),
             float(seen.nearest_m[nearest]),
+            float(seen.bearing_deg[nearest]),
             points,
             camera.bearing_deg is None,
         )
