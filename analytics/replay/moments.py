@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ class What(StrEnum):
     OCCUPIED = "occupied"
     CAMERA_IN = "camera_in"
     CAMERA_OUT = "camera_out"
+    SIGNAL = "signal"
     ALARM = "alarm"
     EVIDENCE = "evidence"
     GAP_START = "gap_start"
@@ -61,26 +63,33 @@ def moments(
     found: Journeys,
     gaps: Gaps,
     *,
-    alarms_ms: Mapping[int, Sequence[int]] | None = None,
-    evidence_ms: Mapping[int, Sequence[int]] | None = None,
     passes: Mapping[int, Sequence[CameraPass]] | None = None,
+    others_ms: Mapping[What, Mapping[int, Sequence[int]]] | None = None,
 ) -> list[Moment]:
-    """Everything that happens, in order. `alarms_ms`, `evidence_ms` and `passes` are by slot, each in order of time."""
+    """Everything that happens, in order.
+
+    Args:
+        found: trips, stops and changes of occupancy of any devices.
+        gaps: their silences.
+        passes: of cameras, by slot, in order of time.
+        others_ms: times of signals, alarms and evidence, by slot, in order.
+    """
     trips, stops, flips = found.trips, found.stops, found.flips
     made = [
         *_of(trips.slot, trips.start_ms, What.TRIP_START),
         *_of(trips.slot, trips.end_ms, What.TRIP_END),
         *_of(stops.slot, stops.start_ms, What.STOP_START),
         *_of(stops.slot, stops.end_ms, What.STOP_END),
-        *_of(gaps.slot, gaps.from_ms, What.GAP_START),
-        *_of(gaps.slot, gaps.to_ms, What.GAP_END),
+        # Where the window cuts a silence, nothing begins or ends.
+        *compress(_of(gaps.slot, gaps.from_ms, What.GAP_START), ~gaps.begins_before),
+        *compress(_of(gaps.slot, gaps.to_ms, What.GAP_END), ~gaps.goes_on),
         *(
             Moment(one.time_ms, one.slot, What.OCCUPIED if occupied else What.FREE, one.index)
             for one, occupied in zip(_of(flips.slot, flips.time_ms, What.FREE), flips.occupied.tolist(), strict=True)
         ),
     ]
-    for what, by_slot in ((What.ALARM, alarms_ms), (What.EVIDENCE, evidence_ms)):
-        for slot, times in (by_slot or {}).items():
+    for what, by_slot in (others_ms or {}).items():
+        for slot, times in by_slot.items():
             made += [Moment(at, slot, what, index) for index, at in enumerate(times)]
     for slot, seen in (passes or {}).items():
         for index, one in enumerate(seen):

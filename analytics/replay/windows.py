@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analytics.replay.reel import Cursor, Reel, Told
-from model.batch import PointBatch
+from model.batch import COLUMNS, PointBatch
 from model.errors import Refused, UsageError
 from model.presence import MAX_LEG_MS
 
@@ -25,11 +25,14 @@ Ints = npt.NDArray[np.int64]
 
 #: An hour, as the store keeps points by the hour.
 DEFAULT_PIECE_MS = 3_600_000
-#: Points of one piece; each takes about 100 bytes while it is played.
+#: Points of one piece; each takes about 200 bytes while it is played.
 DEFAULT_MAX_PIECE_POINTS = 20_000_000
 
 #: Gives the points of any devices with from_ms <= time < to_ms, in any order.
 Load = Callable[[int, int], Iterable[PointBatch]]
+
+#: What a frame is made of; the other columns of a fleet's hour are not copied.
+_OF_FRAMES = frozenset({"slot", "time_ms", "lat", "lon", "speed_kmh", "heading_deg", "flags", "marks"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Windows:
         self._from_ms, self._to_ms = from_ms, to_ms
         self._piece_ms = piece_ms
         self._max_points = max_piece_points
-        self._pieces: dict[int, PointBatch] = {}
+        self._pieces: dict[int, list[PointBatch]] = {}
         self._cell: tuple[int, bool] | None = None
         self._reel = Reel(PointBatch.empty(), from_ms, to_ms)
         self._cursor = self._reel.cursor()
@@ -133,22 +136,22 @@ class Windows:
         # Where one plays on, the next strip needs this piece again; what is farther away goes.
         for held in [one for one in self._pieces if one not in wanted]:
             del self._pieces[held]
-        found = [self._piece(one) for one in wanted]
+        found = [batch for one in wanted for batch in self._piece(one)]
         if not strip:
             begin = piece * self._piece_ms
-            return Reel(found[0], max(begin, self._from_ms), min(begin + self._piece_ms, self._to_ms))
+            return Reel(_joined(found), max(begin, self._from_ms), min(begin + self._piece_ms, self._to_ms))
         edge = (piece + 1) * self._piece_ms
         from_ms, to_ms = edge - 2 * MAX_LEG_MS, edge + 2 * MAX_LEG_MS
         near = [one.take((one.time_ms >= from_ms) & (one.time_ms < to_ms)) for one in found]
-        return Reel(PointBatch.concat(near), max(from_ms, self._from_ms), min(to_ms, self._to_ms))
+        return Reel(_joined(near), max(from_ms, self._from_ms), min(to_ms, self._to_ms))
 
-    def _piece(self, piece: int) -> PointBatch:
+    def _piece(self, piece: int) -> list[PointBatch]:
         held = self._pieces.get(piece)
         if held is None:
             held = self._pieces[piece] = self._loaded(piece)
         return held
 
-    def _loaded(self, piece: int) -> PointBatch:
+    def _loaded(self, piece: int) -> list[PointBatch]:
         begin = piece * self._piece_ms
         parts: list[PointBatch] = []
         count = 0
@@ -161,4 +164,16 @@ class Windows:
                     f"More than {self._max_points} points lie in {self._piece_ms // 60_000} minutes.",
                     mend="Name fewer devices.",
                 )
-        return PointBatch.concat(parts)
+        return parts
+
+
+def _joined(batches: list[PointBatch]) -> PointBatch:
+    """All rows in order, with the columns that a frame is made of; the others say that nothing was sent."""
+    rows = sum(len(batch) for batch in batches)
+    columns = {
+        column.name: np.concatenate([batch.column(column.name) for batch in batches])
+        if column.name in _OF_FRAMES and batches
+        else np.broadcast_to(np.asarray(column.missing, column.dtype), (rows,))
+        for column in COLUMNS
+    }
+    return PointBatch.of(rows, columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_gaps_are_the_silences(points: PointBatch, others: list[int]) -> None:
     for slot in sorted({*ways, *others}):
         way = ways.get(slot, [])
         edges = [FROM_MS, *way, TO_MS]
-        for at, (begin, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        for at, (begin, end) in enumerate(pairwise(edges)):
             if end - begin > LEG_MS:
                 expected.append((slot, begin, end, at == 0, at == len(way)))
     gaps = reel.gaps()
@@ -143,9 +144,7 @@ def test_of_one_device_it_is_the_place_that_a_search_tells(points: PointBatch) -
     for row, slot in enumerate(reel.slots.tolist()):
         there = along(reel.points.take(reel.points.slot == slot), times)
         frames = [reel.frame(at) for at in times.tolist()]
-        assert np.array([frame.lat[row] for frame in frames]) == pytest.approx(
-            there.lat, abs=1e-12, rel=0, nan_ok=True
-        )
+        assert np.array([frame.lat[row] for frame in frames]) == pytest.approx(there.lat, abs=1e-12, rel=0, nan_ok=True)
         assert [frame.told[row] == Told.BETWEEN for frame in frames] == there.interpolated.tolist()
 
 
