@@ -269,7 +269,9 @@ def check_break_glass(unreviewed: Sequence[Approval], who: str, now_ms: int, max
 
 def _check_waits(approval: Approval, now_ms: int) -> None:
     if standing(approval, now_ms) is not ApprovalState.ASKED:
-        raise Refused(f"{approval.id} is {_word(approval, now_ms)}: it does not wait for anybody.", mend=_look(approval))
+        raise Refused(
+            f"{approval.id} is {_word(approval, now_ms)}: it does not wait for anybody.", mend=_look(approval)
+        )
     _check_clock(approval, now_ms)
 
 

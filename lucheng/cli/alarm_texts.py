@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lucheng.cli.approval_texts import APPROVAL_STATE_WORDS
 from model.alarm import OUTCOME_WORDS, WORK_WORDS
 from model.codes import ALARM_BY_NAME, Word
 from model.command import STATE_WORDS as COMMAND_STATE_WORDS
@@ -38,6 +39,7 @@ VALUE_WORDS: dict[str, dict[str, Word]] = {
     "unit_state": {state.value: words for state, words in UNIT_STATE_WORDS.items()},
     "case_state": {state.value: words for state, words in CASE_STATE_WORDS.items()},
     "command_state": {state.value: words for state, words in COMMAND_STATE_WORDS.items()},
+    "approval_state": APPROVAL_STATE_WORDS,
     "action": ACTION_WORDS,
 }
 

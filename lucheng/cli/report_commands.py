@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lucheng.cli.approval_option import ApprovalId
 from lucheng.cli.choose import reading
 from lucheng.cli.frame import command, group, place
 from lucheng.cli.read_commands import Purpose
@@ -32,6 +33,7 @@ def report_supervision(
     table: Annotated[str, typer.Option("--table", help=text("report.table"), metavar="TABLE")] = "vehicles",
     out: Annotated[str, typer.Option("--out", "-o", help=text("report.out"), metavar="FILE")] = STANDARD_OUTPUT,
     purpose: Purpose = None,
+    approval: ApprovalId = "",
 ) -> None:
     for device in devices or []:
         check_device_id(device)
@@ -45,6 +47,7 @@ def report_supervision(
             table=table,
             language=chosen_language(),
             purpose=purpose,
+            approval=approval,
         )
     if save(out, data):
         typer.echo(text("report.saved", file=out))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import lucheng.cli.alarm_commands as alarms
+import lucheng.cli.approval_commands as approvals
 import lucheng.cli.camera_analyze as analyzing
 import lucheng.cli.camera_commands as cameras
 import lucheng.cli.command_commands as commands
@@ -14,11 +15,13 @@ import lucheng.cli.decode_command as decoding
 import lucheng.cli.device_commands as devices
 import lucheng.cli.ebike_commands as ebikes
 import lucheng.cli.evidence_commands as pieces
+import lucheng.cli.export_commands as exports
 import lucheng.cli.fence_commands as fences
 import lucheng.cli.keep_commands as keep
 import lucheng.cli.read_commands as read
 import lucheng.cli.report_commands as reports
 import lucheng.cli.rule_commands as rules
+import lucheng.cli.search_commands as searching
 import lucheng.cli.service_commands as service
 import lucheng.cli.simulate_command as simulating
 import lucheng.cli.terminal_commands as terminals
@@ -72,7 +75,10 @@ for name, sub, panel in (
     ("unit", units.unit, "panel.alarms"),
     ("ebike", ebikes.ebike, "panel.alarms"),
     ("evidence", pieces.evidence, "panel.alarms"),
+    ("search", searching.search, "panel.read"),
     ("report", reports.report, "panel.read"),
+    ("export", exports.export, "panel.read"),
+    ("approval", approvals.approval, "panel.read"),
     ("quarantine", read.quarantine, "panel.read"),
     ("signal", read.signal, "panel.read"),
     ("device", devices.device, "panel.devices"),

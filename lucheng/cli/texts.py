@@ -10,9 +10,12 @@ import os
 from collections.abc import Mapping
 
 from lucheng.cli.alarm_texts import ALARM_TEXTS
+from lucheng.cli.approval_texts import APPROVAL_TEXTS
 from lucheng.cli.camera_texts import CAMERA_TEXTS
 from lucheng.cli.command_texts import COMMAND_TEXTS
+from lucheng.cli.export_texts import EXPORT_TEXTS
 from lucheng.cli.fence_texts import FENCE_TEXTS
+from lucheng.cli.search_texts import SEARCH_TEXTS
 from lucheng.cli.simulate_texts import SIMULATE_TEXTS
 from lucheng.cli.terminal_texts import TERMINAL_TEXTS
 from model.codes import Word
@@ -280,9 +283,12 @@ TEXTS: dict[str, Word] = {
         "已发布 {devices} 台设备的 {points} 个点，用时 {seconds} 秒。",
     ),
     **ALARM_TEXTS,
+    **APPROVAL_TEXTS,
     **CAMERA_TEXTS,
     **COMMAND_TEXTS,
+    **EXPORT_TEXTS,
     **FENCE_TEXTS,
+    **SEARCH_TEXTS,
     **SIMULATE_TEXTS,
     **TERMINAL_TEXTS,
 }

@@ -61,7 +61,9 @@ _ASKED, _STATE, _JUSTIFIED = (_FIELDS.index(name) for name in ("asked", "state",
 def row_of(approval: Approval) -> list[object]:
     """An approval in the order of `COLUMNS`; half a character in escapes."""
     values = [getattr(approval, name) for name in _FIELDS]
-    values = [value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value for value in values]
+    values = [
+        value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value for value in values
+    ]
     values[_ASKED] = json.dumps(approval.asked, separators=(",", ":"), allow_nan=False)
     values[_JUSTIFIED] = int(approval.justified)
     return values
