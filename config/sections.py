@@ -29,6 +29,7 @@ from config.base import (
 from config.cameras import Camera, Clips, Detect, Live, Recording
 from config.clean import Clean
 from config.desk import Desk
+from config.export import Export
 from config.gateway import Commands, Evidence, Gateway, Operators
 from config.influx import Influx
 from config.rules import Rules
@@ -365,6 +366,7 @@ class Settings(Section):
     rules: Rules = Rules()
     supervision: Supervision = Supervision()
     search: Search = Search()
+    export: Export = Export()
     desk: Desk = Desk()
     gateway: Gateway = Gateway()
     commands: Commands = Commands()

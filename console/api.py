@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 from collections.abc import Callable
 from typing import Annotated, Any, get_type_hints
 
@@ -19,14 +20,16 @@ import structlog
 from fastapi import Body, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.blob import Blob
+from console.exports.spool import Exported
 from console.feed import DEFAULT_HEARTBEAT_S, DEFAULT_MAX_WATCHERS, DEFAULT_STALL_S, Feed, FeedResponse, Reader
 from console.metrics import CONTENT_TYPE, exposition
 from console.operations import Caller, Operations, Track
-from console.routes import ROUTES, WATCH_ROUTE, Route
+from console.routes import ROUTES, TOLD_HEADER, WATCH_ROUTE, Route
 from model.errors import LuchengError
 
 DEFAULT_MAX_BODY_BYTES = 256 << 20
@@ -110,6 +113,14 @@ def _endpoint(operations: Operations, route: Route, role: str) -> Callable[..., 
             return StreamingResponse(result.json_pieces(), media_type="application/json")
         if isinstance(result, Blob):
             return Response(result.data, media_type=result.media_type, headers=_saved_as(result.name))
+        if isinstance(result, Exported):
+            told = {TOLD_HEADER: json.dumps(result.told), "Content-Length": str(result.size)}
+            return StreamingResponse(
+                result.pieces(),
+                media_type=result.media_type,
+                headers=_saved_as(result.name) | told,
+                background=BackgroundTask(result.close),
+            )
         return Response(msgspec.json.encode(result), media_type="application/json")
 
     async def with_body(*, request: Request, **arguments: Any) -> Response:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode
 
-from console.routes import ROUTE_BY_NAME, WATCH_ROUTE, Route
+from console.routes import ROUTE_BY_NAME, TOLD_HEADER, WATCH_ROUTE, Route
 from console.socket_path import connected
 from model.errors import LuchengError, TryAgain
 
@@ -48,6 +48,13 @@ class Client(Protocol):
         """Run an operation whose answer is bytes (`console.blob`). Raises as `call`."""
         ...
 
+    def stream(self, operation: str, /, **arguments: Any) -> tuple[dict[str, Any], Iterator[bytes]]:
+        """Run an operation whose answer is large (`console.exports.spool.Exported`): what is told of it, its bytes in pieces.
+
+        Raises as `call`; the iterator TryAgain when the service went away.
+        """
+        ...
+
     def watch(
         self, *, after: int | None = None, purpose: str | None = None, every_line: bool = False
     ) -> Iterator[dict[str, Any]]:
@@ -75,6 +82,10 @@ class LocalClient:
     def blob(self, operation: str, /, **arguments: Any) -> bytes:
         data: bytes = self.call(operation, **arguments).data
         return data
+
+    def stream(self, operation: str, /, **arguments: Any) -> tuple[dict[str, Any], Iterator[bytes]]:
+        made = self.call(operation, **arguments)
+        return made.told, made.pieces()
 
     def watch(
         self, *, after: int | None = None, purpose: str | None = None, every_line: bool = False
@@ -122,6 +133,12 @@ class RemoteClient:
     def blob(self, operation: str, /, **arguments: Any) -> bytes:
         return b"".join(self._pieces(ROUTE_BY_NAME[operation], arguments))
 
+    def stream(self, operation: str, /, **arguments: Any) -> tuple[dict[str, Any], Iterator[bytes]]:
+        headers: dict[str, str] = {}
+        pieces = self._pieces(ROUTE_BY_NAME[operation], arguments, headers=headers)
+        first = next(pieces, b"")  # an error is raised here, before anything is written
+        return json.loads(headers.get(TOLD_HEADER, "{}")), _chained(first, pieces)
+
     def watch(
         self, *, after: int | None = None, purpose: str | None = None, every_line: bool = False
     ) -> Iterator[dict[str, Any]]:
@@ -135,9 +152,18 @@ class RemoteClient:
         return b"".join(self._pieces(Route("metrics", "GET", "/metrics"), {})).decode()
 
     def _pieces(
-        self, route: Route, arguments: dict[str, Any], *, timeout_s: float | None = None, whole: bool = True
+        self,
+        route: Route,
+        arguments: dict[str, Any],
+        *,
+        timeout_s: float | None = None,
+        whole: bool = True,
+        headers: dict[str, str] | None = None,
     ) -> Iterator[bytes]:
-        """The answer as it comes; `whole`: in large pieces, else each as soon as something is there."""
+        """The answer as it comes; `whole`: in large pieces, else each as soon as something is there.
+
+        `headers` is given the answer's: `TOLD_HEADER` alone.
+        """
         path, body, kind = _request(route, arguments)
         connection = _UnixConnection(self._path, self._connect_timeout_s, timeout_s or self._answer_timeout_s)
         try:
@@ -145,6 +171,8 @@ class RemoteClient:
             response = connection.getresponse()
             if response.status != 200:  # every operation answers 200 or an error
                 raise _error(response.status, response.read())
+            if headers is not None and (told := response.getheader(TOLD_HEADER)) is not None:
+                headers[TOLD_HEADER] = told
             read = response.read if whole else response.read1
             while piece := read(_PIECE_BYTES):
                 yield piece

@@ -26,6 +26,7 @@ from console.context_operations import ContextOperations
 from console.device_operations import DEFAULT_LIST_ROWS, Caller
 from console.ebikes import is_ebike, shows_ebike
 from console.evidence_operations import EvidenceOperations
+from console.export_operations import ExportOperations
 from console.kept_rows import (
     check_limit,
     hidden_place,
@@ -90,6 +91,7 @@ class Operations(
     EvidenceOperations,
     TripOperations,
     ReportOperations,
+    ExportOperations,
     ReplayOperations,
     SearchOperations,
     ApprovalOperations,
@@ -119,6 +121,7 @@ class Operations(
         recordings: of cameras; None where there are none.
         camera_control: the cameras of the running service.
         camera_network: the rules and the trying of cameras' addresses.
+        spool_dir: on whose disk exports are made; None where none can be.
     """
 
     def __init__(
@@ -150,6 +153,7 @@ class Operations(
         recordings: Recordings | None = None,
         camera_control: CameraControl | None = None,
         camera_network: CameraNetwork | None = None,
+        spool_dir: Path | None = None,
     ) -> None:
         super().__init__(
             registry=registry,
@@ -174,6 +178,8 @@ class Operations(
         self._recordings = recordings
         self._camera_control = camera_control
         self._camera_network = camera_network
+        self._spool_dir = spool_dir
+        self._export_turns = threading.BoundedSemaphore(settings.export.max_running)
         self._camera_gate = CameraGate(
             settings=settings, desk=desk, nearby=self._nearby_places, shows_place=self._shows_place, clock=clock
         )

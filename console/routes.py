@@ -31,6 +31,9 @@ class Route:
     slow: bool = False
 
 
+#: Header of an answer in pieces: what is said of it beside its bytes, as JSON in ASCII.
+TOLD_HEADER = "Lucheng-Told"
+
 ROUTES: tuple[Route, ...] = (
     Route("about", "GET", "/v1/about"),
     Route("status", "GET", "/v1/status"),
@@ -47,6 +50,7 @@ ROUTES: tuple[Route, ...] = (
     Route("search_met", "POST", "/v1/search/met"),
     Route("search_cameras", "GET", "/v1/search/cameras"),
     Route("store_index", "POST", "/v1/store/index", slow=True),
+    Route("export_tracks", "POST", "/v1/export/tracks", slow=True),
     Route("quarantine_list", "GET", "/v1/quarantine"),
     Route("quarantine_show", "GET", "/v1/quarantine/{number}"),
     Route("signal_list", "GET", "/v1/signals"),

@@ -21,6 +21,9 @@ from model.codes import Flag, alarm_names, mark_names
 #: Rows made at a time, so that a long track is never wholly in memory as Python objects.
 DEFAULT_CHUNK_ROWS = 8_192
 
+#: Decimals of a place: what the store keeps.
+DEFAULT_PLACE_DECIMALS = 6
+
 #: Years 1 to 9999, UTC ms: what RFC 3339 can write.
 FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_800_000
 
@@ -72,13 +75,13 @@ def _names(bits: npt.NDArray[Any], name: Any) -> list[list[str]]:
     return [lists[index] for index in which.tolist()]
 
 
-def columns_of(batch: PointBatch) -> list[list[Any]]:
+def columns_of(batch: PointBatch, *, place_decimals: int = DEFAULT_PLACE_DECIMALS) -> list[list[Any]]:
     """The columns of `POINT_KEYS` as lists of JSON-ready values, each of length `len(batch)`."""
     flags = batch.flags
     return [
         rfc3339(batch.time_ms),
-        _decimals(batch.lat, 6),
-        _decimals(batch.lon, 6),
+        _decimals(batch.lat, place_decimals),
+        _decimals(batch.lon, place_decimals),
         _decimals(batch.speed_kmh, 1),
         _decimals(batch.heading_deg, 1),
         _decimals(batch.alt_m, 1),

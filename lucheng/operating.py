@@ -69,6 +69,7 @@ def operations_of(
         recordings=rooms.recordings,
         camera_control=camera_control,
         camera_network=SettingsNetwork(rooms.settings, rooms.clock),
+        spool_dir=rooms.data_dir,
     )
 
 

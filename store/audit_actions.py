@@ -33,6 +33,7 @@ AUDIT_ACTIONS: dict[str, Word] = {
     "store.index": Word("had the stored points indexed by place", "为已存定位建立时空索引"),
     "replay.read": Word("began a replay", "开始轨迹回放"),
     "replay.frames": Word("read places of a replay", "查阅回放画面位置"),
+    "export.made": Word("had tracks exported to a file", "导出轨迹文件"),
     "read.refused": Word("was refused a read", "查阅被拒绝"),
     "audit.verify": Word("verified the audit", "校验审计链"),
     "read.evidence": Word("read what evidence there is", "查阅证据目录"),
