@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from devices.details import check_site_id
-from devices.rings import Geometry, Rings, multipolygon, rings_of
 from model.area import Area, Circle, Polygon
 from model.errors import BadInput, UsageError
 from model.fence import Fence, Shape
@@ -29,6 +29,7 @@ from model.geo import METRES_PER_DEGREE
 if TYPE_CHECKING:
     from config.search import Search
     from devices.areas import Areas
+    from devices.rings import Rings
 
 #: Longest text or object, bytes of UTF-8.
 MAX_AREA_BYTES = 64 << 10
@@ -53,8 +54,21 @@ class NamedArea:
     simplified_m: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """For the answer, the audit, and the question that an approval is for."""
+        """For the answer, and for the question that an approval is for."""
         return {"name": self.name, "simplified_m": self.simplified_m, **self.area.to_json()}
+
+    def noted(self) -> dict[str, Any]:
+        """For the audit's row of the search, which is short; the store's own row of the read has every corner."""
+        if isinstance(self.area, Circle):
+            return self.to_json()
+        shape, box = self.area.to_json(), self.area.box
+        return {
+            "name": self.name,
+            "simplified_m": self.simplified_m,
+            "box": [edge / 1e6 for edge in (box.west, box.south, box.east, box.north)],
+            "corners": sum(len(ring) for ring in self.area.rings),
+            "sha256": sha256(msgspec.json.encode(shape)).hexdigest(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +95,8 @@ def named_area(given: str | dict[str, Any], outlines: Outlines, limits: Search) 
     if colon and what in {"fence", "jurisdiction"}:
         check_site_id(name)
         if what == "jurisdiction":
+            from devices.rings import multipolygon  # noqa: PLC0415 shapely costs 0.2 s
+
             return _of_registry(multipolygon(outlines.areas().get(name).rings), text, limits)
         return _of_fence(outlines.fence(name), text, limits)
     if text.startswith("{"):
@@ -111,26 +127,32 @@ def _drawn(text: str) -> Area:
     return Polygon((tuple((lon, lat) for lat, lon in parts),))
 
 
+class _Shape(msgspec.Struct):
+    type: str
+    coordinates: msgspec.Raw
+
+
 class _Feature(msgspec.Struct, tag_field="type", tag="Feature"):
-    geometry: Geometry
-
-
-def _geojson(raw: bytes) -> Area:
-    try:
-        kind = msgspec.json.decode(raw, type=_Typed).type
-        if kind == "Feature":
-            geometry = msgspec.json.decode(raw, type=_Feature).geometry
-        else:
-            geometry = msgspec.json.decode(raw, type=Geometry)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(
-            f"The area is no GeoJSON: {error}.", mend="Give a Polygon, a MultiPolygon or a Feature."
-        ) from error
-    return _polygon(rings_of(geometry))
+    geometry: _Shape
 
 
 class _Typed(msgspec.Struct):
     type: str
+
+
+def _geojson(raw: bytes) -> Area:
+    from devices.rings import Geometry, rings_of  # noqa: PLC0415 shapely costs 0.2 s
+
+    try:
+        if msgspec.json.decode(raw, type=_Typed).type == "Feature":
+            shape = msgspec.json.decode(raw, type=_Feature).geometry
+        else:
+            shape = msgspec.json.decode(raw, type=_Shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(
+            f"The area is no GeoJSON: {error}.", mend="Give a Polygon, a MultiPolygon or a Feature."
+        ) from error
+    return _polygon(rings_of(Geometry(shape.type, shape.coordinates)))
 
 
 def _polygon(rings: Rings) -> Polygon:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from console.camera_gate import CameraGate
 from console.device_operations import Caller
+from console.search_areas import NamedArea, Outlines, named_area
 from console.search_rows import evidence_points, slots_in
 from console.track_rows import FIRST_MS, LAST_MS, time_text
 from console.wide_gate import WideRead, check_wide
@@ -25,7 +26,7 @@ from store.audit import purpose_text
 if TYPE_CHECKING:
     from config.sections import Settings
     from console.operations import Track
-    from console.search_areas import NamedArea
+    from devices.areas import Areas
     from devices.cameras import CameraRecord
     from devices.directory import Directory
     from devices.fences import Fences
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 #: What a search that names nobody looks for, where it is not said.
 DEFAULT_KINDS = tuple(kind for kind in Kind if kind is not Kind.EBIKE)
 HOUR_MS, HOUR_S = 3_600_000, 3_600.0
+#: Device ids in one row of the audit.
+MAX_NOTED_NAMES = 100
 
 Slots = npt.NDArray[np.int32]
 AreaGiven = str | dict[str, Any]
@@ -95,10 +98,14 @@ class Wanted:
 
 
 def area_of(house: SearchHouse, given: AreaGiven) -> NamedArea:
-    from console.search_areas import Outlines, named_area  # noqa: PLC0415 shapely costs 0.2 s
-    from devices.areas import Areas  # noqa: PLC0415 as above
+    """The area that is meant; see `console.search_areas`."""
 
-    outlines = Outlines(lambda name: house._fences().get(name), lambda: Areas(house._registry.file))  # noqa: SLF001 a mixin's own
+    def areas() -> Areas:
+        from devices.areas import Areas  # noqa: PLC0415 shapely costs 0.2 s
+
+        return Areas(house._registry.file)  # noqa: SLF001 a mixin's own
+
+    outlines = Outlines(lambda name: house._fences().get(name), areas)  # noqa: SLF001 as above
     return named_area(given, outlines, house._settings.search)  # noqa: SLF001 as above
 
 
@@ -176,14 +183,18 @@ def begin(
     *,
     vehicles: int | None = None,
 ) -> dict[str, Any]:
-    """Ask the gate, audit the search; what is told of it."""
+    """Ask the gate, audit the search; what is told of it. `asked` has areas as `NamedArea`; `wanted` is added here."""
     count = len(wanted.slots) if vehicles is None else vehicles
-    allowed_by = check_wide(house, caller, why, WideRead(operation, count, *window, asked), approval)
+    whole = {key: value.to_json() if isinstance(value, NamedArea) else value for key, value in asked.items()}
+    read = WideRead(operation, count, *window, {**whole, **wanted.to_json()})
+    allowed_by = check_wide(house, caller, why, read, approval)
+    noted = {key: value.noted() if isinstance(value, NamedArea) else value for key, value in asked.items()}
+    noted |= {"kinds": wanted.kinds, "devices": (wanted.names or [])[:MAX_NOTED_NAMES]}
     action = operation.replace("_", ".", 1)
     target = "every device" if wanted.names is None else f"{len(wanted.names)} devices"
     if wanted.names is not None and len(wanted.names) == 1:
         target = wanted.names[0]
-    house._note(caller, action, target, purpose_text(why), **asked, vehicles=count, allowed_by=allowed_by)  # noqa: SLF001 a mixin's own
+    house._note(caller, action, target, purpose_text(why), **noted, vehicles=count, allowed_by=allowed_by)  # noqa: SLF001 a mixin's own
     return {"allowed_by": allowed_by}
 
 
@@ -255,12 +266,14 @@ def check_evidence(house: SearchHouse, found: Sequence[Presence], *, evidence: b
 
 
 def tell(house: SearchHouse, caller: Caller, why: Purpose, operation: str, slots: Slots) -> list[str]:
-    """Audit whom the search tells of; ids by slot."""
+    """Audit whom the search tells of, every one, in as many rows as it takes; ids by slot."""
     ids = house._current_directory().ids  # noqa: SLF001 a mixin's own
     found = [ids[slot] for slot in slots.tolist()]
-    house._note(  # noqa: SLF001 as above
-        caller, "search.found", f"{len(found)} devices", purpose_text(why), operation=operation, devices=found
-    )
+    for start in range(0, max(len(found), 1), MAX_NOTED_NAMES):
+        some = found[start : start + MAX_NOTED_NAMES]
+        house._note(  # noqa: SLF001 as above
+            caller, "search.found", f"{len(found)} devices", purpose_text(why), operation=operation, devices=some
+        )
     return ids
 
 
@@ -282,10 +295,8 @@ def around_both(windows: tuple[tuple[int, int], tuple[int, int]]) -> tuple[int, 
 def asked_of_two(
     places: tuple[NamedArea, NamedArea], windows: tuple[tuple[int, int], tuple[int, int]]
 ) -> dict[str, Any]:
-    return {
-        name: {**place.to_json(), "from_ms": window[0], "to_ms": window[1]}
-        for name, place, window in zip(("first", "second"), places, windows, strict=True)
-    }
+    """As part of the question."""
+    return {"first": places[0], "second": places[1], "windows": [list(window) for window in windows]}
 
 
 def told_of_two(

@@ -80,7 +80,7 @@ class SearchOperations:
         why, there = self._purpose(purpose), area_of(self, area)
         check_window(self, from_ms, to_ms)
         wanted = wanted_of(self, caller, why, kinds, devices)
-        asked = {"area": there.to_json(), "from_ms": from_ms, "to_ms": to_ms, "evidence": evidence, **wanted.to_json()}
+        asked = {"area": there, "from_ms": from_ms, "to_ms": to_ms, "evidence": evidence}
         allowed = begin(self, caller, why, "search_inside", wanted, (from_ms, to_ms), asked, approval)
         found = inside_of(self, caller, why, there, (from_ms, to_ms), wanted, self._settings.search.max_vehicles)
         check_evidence(self, found, evidence=evidence)
@@ -122,7 +122,7 @@ class SearchOperations:
         windows = two_windows(self, (from_ms, to_ms), (second_from_ms, second_to_ms))
         within_ms = None if within_s is None else milliseconds(within_s, "time between the two", MAX_WITHIN_S)
         wanted = wanted_of(self, caller, why, kinds, devices)
-        asked = {**asked_of_two(places, windows), "within_ms": within_ms, "evidence": evidence, **wanted.to_json()}
+        asked = {**asked_of_two(places, windows), "within_ms": within_ms, "evidence": evidence}
         allowed = begin(self, caller, why, "search_both", wanted, around_both(windows), asked, approval)
         here, there = at_two_places(self, caller, why, places, windows, wanted)
         found = in_both(here, there, within_ms=within_ms)
@@ -161,7 +161,7 @@ class SearchOperations:
         windows = two_windows(self, (from_ms, to_ms), (None, None))
         within_ms = milliseconds(within_s, "time between the two", MAX_WITHIN_S)
         wanted = wanted_of(self, caller, why, kinds, devices)
-        asked = {**asked_of_two(places, windows), "within_ms": within_ms, **wanted.to_json()}
+        asked = {**asked_of_two(places, windows), "within_ms": within_ms}
         allowed = begin(self, caller, why, "search_then", wanted, (from_ms, to_ms), asked, approval)
         here, there = at_two_places(self, caller, why, places, windows, wanted)
         found = one_then_other(here, there, within_ms=within_ms)
@@ -207,7 +207,6 @@ class SearchOperations:
         wanted = wanted_of(self, caller, why, kinds, devices)
         asked = {
             "device": device, "from_ms": from_ms, "to_ms": to_ms, "near_m": near_m, "together_ms": together_ms,
-            **wanted.to_json(),
         }  # fmt: skip
         searched = np.union1d(wanted.slots, [slot])
         allowed = begin(
@@ -251,9 +250,7 @@ class SearchOperations:
         check_window(self, from_ms, to_ms)
         within_ms = milliseconds(within_s, "time between the two", MAX_WITHIN_S, least_s=0.0)
         wanted = wanted_of(self, caller, why, kinds, devices)
-        asked = {
-            "area": there.to_json(), "from_ms": from_ms, "to_ms": to_ms, "within_ms": within_ms, **wanted.to_json()
-        }  # fmt: skip
+        asked = {"area": there, "from_ms": from_ms, "to_ms": to_ms, "within_ms": within_ms}
         allowed = begin(self, caller, why, "search_met", wanted, (from_ms, to_ms), asked, approval)
         found = inside_of(self, caller, why, there, (from_ms, to_ms), wanted, self._settings.search.max_vehicles)
         pairs = meetings(found, within_ms=within_ms)

@@ -183,8 +183,8 @@ class Polygon:
         return enter, leave
 
     def to_json(self) -> dict[str, Any]:
-        """For the audit and the API."""
-        return {"rings": [[list(corner) for corner in ring] for ring in self.rings]}
+        """For the audit and the API: corners as they count, in whole 1e-6 degrees."""
+        return {"rings": [[[round(lon, 6), round(lat, 6)] for lon, lat in ring] for ring in self.rings]}
 
 
 Area = Circle | Polygon

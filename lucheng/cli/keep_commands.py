@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from lucheng.cli import output
-from lucheng.cli.choose import reading, settings_of
+from lucheng.cli.choose import changing, reading, settings_of
 from lucheng.cli.frame import command, group, place
 from lucheng.cli.read_commands import Json
 from lucheng.cli.texts import text
@@ -27,6 +29,19 @@ def store_check(context: typer.Context, *, as_json: Json = False) -> None:
         output.table(("place", "what", "mend"), found["problems"])
     if not found["ok"]:
         raise typer.Exit(1)
+
+
+@store.command("index", help=text("store.index"))
+@command
+def store_index(
+    context: typer.Context,
+    *,
+    again: Annotated[bool, typer.Option("--again", help=text("store.again"))] = False,
+    as_json: Json = False,
+) -> None:
+    with changing(place(context)) as client:
+        found = client.call("store_index", again=again)
+    output.as_json(found) if as_json else typer.echo(text("store.indexed", **found))
 
 
 @config.command("check", help=text("config.check"))

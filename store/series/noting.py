@@ -12,9 +12,15 @@ from model.errors import UsageError
 from model.grant import Grant
 from model.seams import Audit
 
+#: Slots that a row names; of more it says how many are left out, for a row has its limit.
+MAX_NOTED_SLOTS = 400
+
 
 def note_read(audit: Audit, grant: Grant, action: str, target: str, from_ms: int, to_ms: int, **detail: object) -> None:
     """Write the row; an error here ends the read."""
+    slots = detail.get("slots")
+    if isinstance(slots, list) and len(slots) > MAX_NOTED_SLOTS:
+        detail |= {"slots": slots[:MAX_NOTED_SLOTS], "slots_left_out": len(slots) - MAX_NOTED_SLOTS}
     purpose = asdict(grant.purpose)
     text = ":".join(str(purpose[name]) for name in ("code", "ref", "note")).rstrip(":")
     audit.append(grant.who, grant.role, action, target, text, {"from_ms": from_ms, "to_ms": to_ms, **detail})
