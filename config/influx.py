@@ -37,14 +37,15 @@ class Influx(Section):
 
     url: OptionalServerUrl = setting(
         None,
-        "the server, http://host:8086 or https://; empty: the series stay in the embedded store",
-        "服务器地址，http://主机:8086 或 https://；留空则使用内置时序存储",
+        "the server, http://host:8086 or https://",
+        "服务器地址，http://主机:8086 或 https://",
     )
-    mode: Literal["store", "mirror"] = setting(
-        "store",
-        "store: InfluxDB 2 is the time-series store, written and read; mirror: the embedded store stays, and points are written "
-        "there too (InfluxDB 2 or 3 Core), never read",
-        "store：以 InfluxDB 2 为时序存储，读写均走它；mirror：仍用内置存储，另向其写入一份（InfluxDB 2 或 3 Core），不读取",
+    mode: Literal["off", "store", "mirror"] = setting(
+        "off",
+        "off: the embedded store alone; store: InfluxDB 2 is the time-series store, written and read; mirror: the embedded store "
+        "stays, and points are written there too (InfluxDB 2 or 3 Core), never read",
+        "off：只用内置时序存储；store：以 InfluxDB 2 为时序存储，读写均走它；"
+        "mirror：仍用内置存储，另向其写入一份（InfluxDB 2 或 3 Core），不读取",
     )
     org: OrgName = setting(
         "city", "organisation on the server (InfluxDB 3 Core: anything)", "服务器上的组织名（InfluxDB 3 Core 可任意）"
@@ -66,14 +67,14 @@ class Influx(Section):
         "压缩写入内容：字节数约为五分之一，本机开销约为两倍；服务器在本机时可关闭",
     )
     write_timeout_s: float = setting(
-        30.0, "seconds a write may take before it is tried again", "单次写入时限（秒），超时重试", ge=0.5, le=600
+        10.0, "seconds a write may take before it is tried again", "单次写入时限（秒），超时重试", ge=0.5, le=600
     )
     query_timeout_s: float = setting(60.0, "seconds a query may take", "单次查询时限（秒）", ge=0.5, le=600)
     retry_min_ms: int = setting(
         200, "first wait before a write is tried again", "首次重试等待（毫秒）", ge=10, le=60_000
     )
     retry_max_ms: int = setting(
-        30_000, "longest wait before a write is tried again", "最长重试等待（毫秒）", ge=100, le=600_000
+        5_000, "longest wait before a write is tried again", "最长重试等待（毫秒）", ge=100, le=600_000
     )
     max_body_bytes: int = setting(
         4 * MIB, "bytes of one write, before compression", "单次写入字节上限（压缩前）", ge=64 * KIB, le=64 * MIB
@@ -112,8 +113,11 @@ class Influx(Section):
 
 def across_influx(influx: Influx) -> Iterator[tuple[tuple[str, ...], str, str]]:
     """Problems that no single value shows: (keys that disagree, what, mend)."""
-    if influx.url is not None and influx.token_file is None:
-        yield ("influx.url",), "is set without a token", "Set influx.token_file too."
+    if influx.mode != "off":
+        if influx.url is None:
+            yield ("influx.mode",), f"is {influx.mode} without a server", "Set influx.url too."
+        if influx.token_file is None:
+            yield ("influx.mode",), f"is {influx.mode} without a token", "Set influx.token_file too."
     if influx.ca_file is not None and influx.url is not None and not influx.url.startswith("https:"):
         yield ("influx.ca_file",), "is set, but influx.url is not https://", "Use https://, or remove influx.ca_file."
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from model.clock import Clock
     from model.desk import Desk
     from model.device import Device
-    from store.series.embedded import EmbeddedSeries
+    from store.series.door import Series
 
 #: Commands by which a terminal dials the desk.
 DIALLING = frozenset({"listen_in", "call"})
@@ -48,9 +48,7 @@ class CommandGate:
         clock: source of time.
     """
 
-    def __init__(
-        self, *, settings: Settings, registry: Registry, desk: Desk, series: EmbeddedSeries, clock: Clock
-    ) -> None:
+    def __init__(self, *, settings: Settings, registry: Registry, desk: Desk, series: Series, clock: Clock) -> None:
         self._settings = settings
         self._registry = registry
         self._desk = desk

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from devices.directory import Directory
     from devices.nearby import Nearby
     from model.desk import Desk, DeskAlarm
-    from store.series.embedded import EmbeddedSeries
+    from store.series.door import Series
 
 
 class ContextOperations(FenceOperations):
     """See `console.alarm_context`."""
 
     _desk: Desk
-    _series: EmbeddedSeries
+    _series: Series
     #: The directory of devices, brought up to date.
     _directory_now: Callable[[], Directory]
 

@@ -371,6 +371,7 @@ class Operations(
         totals = self._series.totals()
         received = self._points_log.received_rows()
         quarantined = sum(totals.quarantined.values())
+        series = self._series.state()
         return {
             "received": received,
             "stored": totals.stored,
@@ -380,6 +381,7 @@ class Operations(
             "counters": dict(sorted(totals.gauges.items())),
             "log_position": {"points": self._points_log.last_position(), "alarms": self._alarms_log.last_position()},
             "stored_position": totals.position,
+            "series": {"store": series.kind, "away": series.away, "away_s": int(series.away_s)},
             "devices": self._devices_by_kind(),
             "signals": self._signals.counts(),
             "approvals": self._approvals.counts(),

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from model.batch import PointBatch
     from model.clock import Clock
     from model.fence import FenceSet
-    from store.series.embedded import EmbeddedSeries
+    from store.series.door import Series
 
 FORMS = ("html", "csv", "json")
 MEDIA_TYPES = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}
@@ -53,7 +53,7 @@ class _House(Protocol):
 
     _settings: Settings
     _registry: Registry
-    _series: EmbeddedSeries
+    _series: Series
     _clock: Clock
 
     def _purpose(self, given: str | None) -> Purpose: ...

@@ -55,6 +55,26 @@ def from_camera(way: WatchedCamera) -> list[tuple[str, Callable[[Packet], None]]
 
 def pipeline(steps: Steps) -> list[Stage]:
     """From the log to the stores; one run takes a few thousand rows and leaves one `Outcome`."""
+    return [
+        *judging(steps),
+        Stage("settle", "late ones that only the store can know are looked up", steps.settle),
+        Stage("signal", "what else rose ▸ signals ▸ alarms on the desk, each once; what fell ▸ cleared", steps.signal),
+        Stage("store", "points, counters, quarantine and position in one commit", steps.store),
+    ]
+
+
+def ahead(steps: Steps) -> list[Stage]:
+    """The same for a copy of the state while the store waits for its server: alarms are told, nothing is kept."""
+    return [
+        *judging(steps),
+        Stage(
+            "tell", "what the rules found ▸ signals ▸ alarms on the desk, each once; what fell ▸ cleared", steps.tell
+        ),
+    ]
+
+
+def judging(steps: Steps) -> list[Stage]:
+    """What moves the state, and asks nobody."""
     now, limits = steps.analysis, steps.analysis.limits
     return [
         Stage("unpack", "records of the log ▸ one batch of columns", steps.unpack),
@@ -74,9 +94,6 @@ def pipeline(steps: Steps) -> list[Stage]:
         Stage(
             "rules", "what the points, statuses and seconds mean: fences, trips, every rule of the table", steps.rules
         ),
-        Stage("settle", "late ones that only the store can know are looked up", steps.settle),
-        Stage("signal", "what else rose ▸ signals ▸ alarms on the desk, each once; what fell ▸ cleared", steps.signal),
-        Stage("store", "points, counters, quarantine and position in one commit", steps.store),
     ]
 
 

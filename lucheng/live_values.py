@@ -7,10 +7,14 @@ open really says. It measures nothing. A value that only grows begins anew with 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lucheng.commanding import COUNTS
 from lucheng.video.video_values import VIDEO_VALUES
 from model.codes import Word
+
+if TYPE_CHECKING:
+    from store.series.door import SeriesState
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,14 @@ LIVE_VALUES: tuple[LiveValue, ...] = (
     LiveValue("lag_ms", "ms", Word("from receipt to the store", "接收到入库的时延")),
     LiveValue("devices_online", "1", Word("devices heard of in the live window", "实时窗口内有数据的设备数")),
     LiveValue("devices_clock_off", "1", Word("devices whose clock is off", "时钟偏差的设备数")),
+    LiveValue(
+        "series_away_s", "s", Word("for how long the InfluxDB server has been away", "InfluxDB 服务器已离线时长")
+    ),
+    LiveValue("series_numbers_pending", "1", Word("samples that wait for it", "等待其恢复的数值样本数")),
+    LiveValue(
+        "series_numbers_dropped", "1", Word("samples that an outage was too long for", "因离线过久而丢弃的数值样本数")
+    ),
+    LiveValue("series_mirror_missed", "1", Word("points that the mirror does not have", "镜像缺失的点数")),
     LiveValue("broker_embedded", "1", Word("whether the broker is our own", "是否使用内置 MQTT 服务器")),
     LiveValue("broker_port", "1", Word("its port", "其端口")),
     *(
@@ -98,3 +110,13 @@ LIVE_VALUES: tuple[LiveValue, ...] = (
 )
 #: Counters of the gateway that are shown, by their names there; `bad` is the sum over all reasons.
 GATEWAY_COUNTERS = tuple(name for name in _GATEWAY if name != "bad")
+
+
+def series_values(state: SeriesState) -> dict[str, float]:
+    """Values of the time-series store."""
+    return {
+        "series_away_s": round(state.away_s, 3),
+        "series_numbers_pending": state.pending_numbers,
+        "series_numbers_dropped": state.dropped_numbers,
+        "series_mirror_missed": state.missed_points,
+    }

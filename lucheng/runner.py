@@ -12,18 +12,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lucheng.grouping import grouped
 from lucheng.logs import logger
 from lucheng.steps import FILE_JOB_BYTES, Stage, Steps, Work
 from lucheng.wall_guard import WallGuard
 from model.batch import PointBatch
 from model.codes import Reason
-from model.errors import Corrupt, LuchengError, StoreError
+from model.errors import Corrupt, LuchengError, StoreError, TryAgain
 from model.seams import LogRecord, RecordKind
+from store.series.door import Moved
 
 if TYPE_CHECKING:
     from model.clock import Clock
     from store.log.local import LocalLog
-    from store.series.embedded import EmbeddedSeries
+    from store.series.door import Series
 
 CONSUMER = "pipeline"
 SNAPSHOT = "analysis"
@@ -42,8 +44,6 @@ DEFAULT_SEAL_STEP_ROWS = 16_384
 #: Points of one file that are kept for its trips and stops (about 90 bytes each).
 DEFAULT_MAX_JOB_POINTS = 5_000_000
 _IDLE_WAIT_S = 0.2
-_ALONE = (RecordKind.FILE_POINTS, RecordKind.FACT)
-_ENDS = (*_ALONE, RecordKind.TICK)
 _HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
 
@@ -119,7 +119,7 @@ class Runner:
         stages: Sequence[Stage],
         steps: Steps,
         log: LocalLog,
-        series: EmbeddedSeries,
+        series: Series,
         clock: Clock,
         *,
         wait_beyond: Callable[[int, float], object] | None = None,
@@ -148,13 +148,17 @@ class Runner:
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self.jobs: dict[bytes, JobTally] = {}
-        self.position = series.totals().position
-        totals = series.totals()
+        self.position = self._accounted = 0
+        self._take_position()
+        #: How long the newest point of the last step took from its receive time to the store.
+        self.lag_ms = 0
+
+    def _take_position(self) -> None:
+        totals = self._series.totals()
+        self.position = totals.position
         self._accounted = (
             totals.stored + totals.duplicate + sum(totals.quarantined.values()) + totals.gauges.get("expired", 0)
         )
-        #: How long the newest point of the last step took from its receive time to the store.
-        self.lag_ms = 0
 
     # -- recovery -----------------------------------------------------------------------------
 
@@ -220,8 +224,12 @@ class Runner:
 
     def stop(self, *, drain_s: float) -> bool:
         """Work off what is in the log for at most `drain_s`, then stop; True when nothing is left."""
+        if self._series.state().away:
+            drain_s = 0.0  # what is in the log stays there
         drained = self.wait_for(self._log.last_position(), timeout_s=drain_s)
         self._stop.set()
+        if not drained:
+            self._series.stop_waiting()
         if self._thread is not None:
             self._thread.join(timeout=drain_s + 5)
         return drained
@@ -247,6 +255,8 @@ class Runner:
                 self.keep_house()
             self.snapshot()
         except BaseException as error:
+            if isinstance(error, TryAgain) and self._stop.is_set():
+                return  # the store's server is away, and nobody waits for it any more; the next start goes on from there
             self._failure = error
             with self._moved:
                 self._moved.notify_all()
@@ -256,6 +266,23 @@ class Runner:
 
     def run_once(self) -> bool:
         """One step over what the log holds beyond the position; False when it holds nothing."""
+        try:
+            return self._run_once()
+        except Moved as error:
+            self._recover_anew(error)
+            return True
+
+    def _recover_anew(self, moved: Moved) -> None:
+        """The store's server came back at another position than it was believed to be at."""
+        _log.warning("the state is made anew from the log", why=moved.message)
+        if self._steps.ahead is not None:
+            self._steps.ahead.forget()
+        self._steps.forget()
+        with self._moved:
+            self._take_position()
+        self.recover()
+
+    def _run_once(self) -> bool:
         try:
             records = self._read(self.position)
         except Corrupt as error:
@@ -276,21 +303,7 @@ class Runner:
         return self._log.read(after, max_records=self._limits.max_read_records, max_bytes=self._limits.max_read_bytes)
 
     def _groups(self, records: list[LogRecord]) -> list[list[LogRecord]]:
-        """Split into steps: a file's records and facts alone, a tick ends one, others together up to `max_step_rows`."""
-        groups: list[list[LogRecord]] = []
-        rows = 0
-        for record in records:
-            if (
-                not groups
-                or record.kind in _ALONE
-                or groups[-1][-1].kind in _ENDS
-                or rows + record.rows > self._limits.max_step_rows
-            ):
-                groups.append([])
-                rows = 0
-            groups[-1].append(record)
-            rows += record.rows
-        return groups
+        return grouped(records, self._limits.max_step_rows)
 
     def _run(self, work: Work) -> None:
         for stage in self._stages:
@@ -341,11 +354,19 @@ class Runner:
         with self._moved:
             self.position = position
             self._moved.notify_all()
+        if self._steps.ahead is not None:
+            self._steps.ahead.behind(position)
 
     # -- housekeeping -------------------------------------------------------------------------
 
     def keep_house(self) -> None:
         """Snapshot, seal, retain and trim when they are due; a long seal goes step by step between runs."""
+        try:
+            self._keep_house()
+        except Moved as error:
+            self._recover_anew(error)
+
+    def _keep_house(self) -> None:
         now_s = self._clock.monotonic_s()
         due = (
             self._rows_since_snapshot >= self._limits.snapshot_every_rows
@@ -362,7 +383,8 @@ class Runner:
             # asked every time, for it has to see a step when it happens
             believed = self._wall.believed()
             if believed and self._limits.retention_days and day != self._retained_day:
-                gone = self._series.retain((day - self._limits.retention_days) * _DAY_MS)
+                before_ms = (day - self._limits.retention_days) * _DAY_MS
+                gone = self._steps.patiently(None, lambda: self._series.retain(before_ms))
                 if gone:
                     self._on_retained(gone)
                 self._retained_day = day

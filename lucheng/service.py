@@ -28,12 +28,14 @@ from console.api import make_app
 from console.server import ApiServer
 from ingest.mqtt.down import DownLink
 from lucheng.alarm_path import AlarmPath
-from lucheng.app import pipeline
+from lucheng.ahead import Ahead
+from lucheng.app import ahead, pipeline
 from lucheng.broker_link import BrokerLink
 from lucheng.clock_watch import ClockWatch
 from lucheng.desk_duty import DeskDuty
 from lucheng.ingesting import ServiceSink, ingest_file
 from lucheng.limits import clean_limits, rule_limits, runner_limits
+from lucheng.live_values import series_values
 from lucheng.logs import configure
 from lucheng.mqtt_sources import MqttSources
 from lucheng.open_files import fitting_terminals, raise_limit, wanted_files
@@ -41,6 +43,7 @@ from lucheng.operating import operations_of
 from lucheng.pulse import Pulse
 from lucheng.rooms import open_rooms, operating_system_user
 from lucheng.runner import Runner
+from lucheng.series_choice import may_wait
 from lucheng.steps import Steps
 from lucheng.terminal_link import TerminalLink
 from lucheng.turns import Turns
@@ -153,6 +156,11 @@ class Service:
             disabled=lambda: np.flatnonzero(~self.directory.enabled),
             slots_of=rooms.nearby.slots_of,
         )
+        if may_wait(settings):
+            steps.ahead = Ahead(
+                steps, ahead, rooms.points_log, self.clock, max_step_rows=runner_limits(settings).max_step_rows
+            )
+            self._stack.callback(steps.ahead.close)
         self.clocks = ClockWatch(steps.analysis, lambda: self.directory.ids)
         self.runner = Runner(
             pipeline(steps),
@@ -322,6 +330,7 @@ class Service:
             "broker_embedded": int(self.link.embedded is not None),
             "broker_port": self.link.points.port if self.link.points else 0,
         }
+        values |= series_values(self.rooms.series.state())
         return values | self.sources.live_values() | self.terminals.live_values() | self.cameras.live_values()
 
     # -- end ----------------------------------------------------------------------------------

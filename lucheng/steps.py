@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -38,9 +38,12 @@ from model.status_batch import StatusBatch, Tick
 if TYPE_CHECKING:
     from analytics.limits import CleanLimits
     from analytics.pipeline import Result
+    from lucheng.ahead import Ahead
     from model.clock import Clock
     from model.desk import Desk
     from model.seams import SeriesStore
+
+Answer = TypeVar("Answer")
 
 #: Rejected rows kept one by one in one step and reason; the rest of a flood is counted only.
 DEFAULT_MAX_REJECTED_ROWS_KEPT = 200
@@ -153,6 +156,33 @@ class Steps:
         self._clock = clock
         self._max_rejected_rows_kept = max_rejected_rows_kept
         self._heard_ms = np.zeros(0, np.int64)
+        #: Lets alarms go on while the store waits for its server; None where it never does.
+        self.ahead: Ahead | None = None
+
+    def anew(self) -> Steps:
+        """The same functions with nothing remembered."""
+        return Steps(
+            self.analysis.limits,
+            self._series,
+            self._desk,
+            self._device_ids,
+            self._clock,
+            rules=self._rules,
+            load_fences=self._load_fences,
+            kinds=self._kinds,
+            disabled=self._disabled,
+            slots_of=self._slots_of,
+            max_rejected_rows_kept=self._max_rejected_rows_kept,
+        )
+
+    def forget(self) -> None:
+        """Remember nothing, before another recovery."""
+        fresh = self.anew()
+        self.analysis.state, self.meaning, self.facts = fresh.analysis.state, fresh.meaning, fresh.facts
+
+    def patiently(self, work: Work | None, call: Callable[[], Answer]) -> Answer:
+        """What `call`, a call of the store that may wait for its server, returns; alarms go on meanwhile."""
+        return call() if self.ahead is None else self.ahead.during(work, call)
 
     def _new_meaning(self, limits: CleanLimits) -> Meaning:
         meaning = Meaning(self._rules, limits)
@@ -240,8 +270,10 @@ class Steps:
         """Ask the store about the late rows that the state cannot know; then all is decided."""
         if work.step is None or not work.keep:
             return
-        known = self._series.contains(self.analysis.asked(work.step)) if len(work.step.unsure) else None
-        work.result = self.analysis.finish(work.step, known)
+        step, known = work.step, None
+        if len(step.unsure):
+            known = self.patiently(work, lambda: self._series.contains(self.analysis.asked(step)))
+        work.result = self.analysis.finish(step, known)
 
     def rules(self, work: Work) -> None:
         """Run every rule over points, statuses and tick; moves what they remember, also while a restart replays."""
@@ -254,20 +286,37 @@ class Steps:
         """Make signals of what rose and clears of what fell, and hand them to the desk; ids are the same on every replay."""
         if not work.keep:
             return
-        raising = self._raising(work)
         if work.result is not None and len(work.result.risen):
-            work.signals += [one for one in raising.of_bits(work.result.risen) if one.id not in work.rung]
-        if work.step is not None and work.step.fallen is not None:
-            work.clears += raising.of_fallen(work.step.fallen)
-        for part in work.events.parts:
-            for made in raising.of_rules(part):
-                if isinstance(made, Signal):
-                    work.signals.append(made)
-                else:
-                    work.clears.append(made)
+            risen = self._raising(work).of_bits(work.result.risen)
+            work.signals += [one for one in risen if one.id not in work.rung]
+        signals, clears = self._decided(work)
+        work.signals += signals
+        work.clears += clears
         left = [signal for signal in work.signals if signal.id not in work.rung]
         if left or work.clears:
             self._desk.take(left, clears=work.clears, consumer=CONSUMER, position=work.position)
+
+    def tell(self, work: Work) -> None:
+        """As `signal`, of what needs no answer of the store. The position stays: the same comes again and is known by its ids."""
+        signals, clears = self._decided(work)
+        left = [signal for signal in signals if signal.id not in work.rung]
+        if left or clears:
+            self._desk.take(left, clears=clears, consumer=CONSUMER)
+
+    def _decided(self, work: Work) -> tuple[list[Signal], list[Clear]]:
+        """What fell, and what the rules found."""
+        raising = self._raising(work)
+        signals: list[Signal] = []
+        clears: list[Clear] = []
+        if work.step is not None and work.step.fallen is not None:
+            clears += raising.of_fallen(work.step.fallen)
+        for part in work.events.parts:
+            for made in raising.of_rules(part):
+                if isinstance(made, Signal):
+                    signals.append(made)
+                else:
+                    clears.append(made)
+        return signals, clears
 
     def _raising(self, work: Work) -> Raising:
         return Raising(work, self._device_ids(), self.meaning, self.facts.fence_id)
@@ -289,10 +338,12 @@ class Steps:
             work.outcome.gauges = dict(work.result.gauges)
         for gauge, number in work.events.gauges.items():
             work.outcome.gauges[gauge] = work.outcome.gauges.get(gauge, 0) + number
-        self._series.commit(work.outcome, stored_ms=self._clock.now_ms())
-        self._note_heard(work.batch)
+        outcome = work.outcome
+        self.note_heard(work.batch)
+        self.patiently(work, lambda: self._series.commit(outcome, stored_ms=self._clock.now_ms()))
 
-    def _note_heard(self, batch: PointBatch) -> None:
+    def note_heard(self, batch: PointBatch) -> None:
+        """Something was received of these devices."""
         if not len(batch):
             return
         slots = int(batch.slot.max()) + 1

@@ -333,9 +333,9 @@ def _saved(file: str, data: bytes) -> None:
 @contextmanager
 def _trying(here: Place) -> Iterator[Client]:
     """A client to try an address with, also before there is any data: what is tried is audited, so a folder is made."""
-    from lucheng.rooms import SERIES_FILE  # noqa: PLC0415 NumPy and the stores cost 0.2 s
+    from lucheng.series_choice import holds_series  # noqa: PLC0415 NumPy and the stores cost 0.2 s
 
-    fresh = not service_answers(here) and not (here.data_dir / SERIES_FILE).exists()
+    fresh = not service_answers(here) and not holds_series(here.data_dir)
     with changing(here) if fresh else reading(here) as client:
         yield client
 

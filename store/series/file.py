@@ -18,6 +18,7 @@ from model.seams import Problem
 from store.database import DEFAULT_BUSY_TIMEOUT_MS, connect, migrate, schema_version, transaction, translated
 from store.ledger import LEDGER_SCHEMA
 from store.series.check import check as check_file
+from store.series.door import SeriesState
 from store.series.schema import MIGRATIONS, checksum, text_key, verified
 
 #: Blobs here are 1 KiB to 1 MiB: a larger page means fewer writes and fuller leaves.
@@ -122,6 +123,13 @@ class SeriesFile:
             return [Problem(self._path.name, failure.message, failure.mend)]
         except Corrupt as error:
             return [Problem(self._path.name, error.message, error.mend)]
+
+    def state(self) -> SeriesState:
+        """How the store is, from memory."""
+        return SeriesState("embedded")
+
+    def stop_waiting(self) -> None:
+        """Nobody waits here for longer than for the disk."""
 
     def close(self) -> None:
         """Release the file; every later call raises StoreError."""

@@ -23,7 +23,7 @@ from model.errors import StoreError, TryAgain
 if TYPE_CHECKING:
     from influxdb_client import InfluxDBClient
 
-DEFAULT_WRITE_TIMEOUT_MS = 30_000
+DEFAULT_WRITE_TIMEOUT_MS = 10_000
 DEFAULT_QUERY_TIMEOUT_MS = 60_000
 DEFAULT_MAX_ANSWER_BYTES = 1 << 30
 #: Of the server's own words in an error.

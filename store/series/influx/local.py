@@ -1,15 +1,17 @@
-"""`influx.db`: what stays beside the log when the series are in InfluxDB: snapshots of the analytics, quarantined rows.
+"""`influx.db`: what stays beside the log when the series are in InfluxDB: snapshots of the analytics, quarantined rows, and a
+copy of the counters.
 
-Invariants: the position and the counters are not here but with the points, so that a server that was lost or set back is
-seen; what was kept for a position beyond the committed one is forgotten when the file is opened, and comes again from the
-log. Both may hold protected data, so neither is sent to the server.
+Invariants: the position and the counters that count are with the points, so that a server that was lost or set back is
+seen; the copy here is written after them, for whoever asks while the server is away. What was kept for a position beyond
+the committed one is forgotten when the server is met, and comes again from the log. Snapshots and quarantined rows may
+hold protected data, so neither is sent to the server.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,6 +78,18 @@ class LocalFile:
                 yield self._connection
             except sqlite3.Error as error:
                 raise translated(error, self._path) from error
+
+    def counters(self) -> dict[str, int]:
+        """Counters and position of the server as they were last known here; {} when it was never met."""
+        with self.using() as connection:
+            return dict(connection.execute("SELECT name, value FROM counters"))
+
+    def put_counters(self, changed: Mapping[str, int], *, anew: bool = False) -> None:
+        """Take over counters that the server has; `anew` in place of all that are here."""
+        with self.using() as connection, transaction(connection):
+            if anew:
+                connection.execute("DELETE FROM counters")
+            connection.executemany("INSERT OR REPLACE INTO counters VALUES (?, ?)", list(changed.items()))
 
     def keep(self, outcome: Outcome, committed: int) -> None:
         """Keep an outcome's quarantined rows; those of an attempt that was not committed go first."""

@@ -20,6 +20,7 @@ from model.batch import PointBatch, identity
 from model.clock import Clock
 from model.codes import Mark
 from model.seams import Outcome, Samples
+from store.series.door import OnOutage, SeriesState
 from store.series.embedded import EmbeddedSeries
 from store.series.influx.connection import Away, Connection, Server
 from store.series.influx.line_protocol import (
@@ -29,9 +30,9 @@ from store.series.influx.line_protocol import (
     Lines,
     Prefixes,
     Room,
-    number_lines,
     point_lines,
 )
+from store.series.influx.pending import DEFAULT_MAX_PENDING_NUMBERS, PendingNumbers
 from store.series.influx.sending import DEFAULT_RETRY_MAX_MS, DEFAULT_RETRY_MIN_MS, Refusal, Sender
 from store.series.schema import DAY_MS
 
@@ -60,6 +61,8 @@ class Mirror:
         wait_s: how long a write waits for a server that is away.
         retry_min_ms, retry_max_ms: waits between tries, within a write and between writes.
         max_body_bytes: of one request.
+        max_pending_numbers: samples kept while the server is away.
+        on_outage: told when an outage begins (its words) and ends (None).
     """
 
     def __init__(
@@ -72,10 +75,12 @@ class Mirror:
         retry_min_ms: int = DEFAULT_RETRY_MIN_MS,
         retry_max_ms: int = DEFAULT_RETRY_MAX_MS,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+        max_pending_numbers: int = DEFAULT_MAX_PENDING_NUMBERS,
+        on_outage: OnOutage = lambda _words: None,
     ) -> None:
         self._bucket = server.bucket
         self._connection = Connection(server)
-        self._sender = Sender(self._connection, clock)
+        self._sender = Sender(self._connection, clock, on_outage=on_outage)
         self._room = Room(max_body_bytes)
         self._clock = clock
         self._prefixes = Prefixes(device_ids)
@@ -86,6 +91,7 @@ class Mirror:
         self._not_before_s = float("-inf")
         self._stop = threading.Event()
         self._lock = threading.Lock()
+        self._pending = PendingNumbers(self._sender, server.bucket, max_pending_numbers)
 
     def write(self, points: PointBatch, stored_ms: int) -> Missed:
         """Write points; return what of them the server does not have now."""
@@ -106,8 +112,27 @@ class Mirror:
         return Missed(refused=impossible + refused)
 
     def write_numbers(self, samples: Sequence[Samples]) -> None:
-        """Write samples, if the server takes them now."""
-        self._try(lambda: len(self._send(number_lines(samples))))
+        """Take samples; a thread of their own writes them, when the server is there."""
+        self._pending.put(samples)
+
+    def flush(self) -> None:
+        """Write the samples that wait, as far as the server takes them now."""
+        self._pending.flush()
+
+    def state(self) -> SeriesState:
+        """How the mirror is, from memory; `missed_points` is for its owner to say."""
+        outage = self._sender.outage
+        return SeriesState(
+            "mirrored",
+            away="" if outage is None else outage.words,
+            away_s=self._sender.away_s(),
+            pending_numbers=self._pending.waiting,
+            dropped_numbers=self._pending.dropped,
+        )
+
+    def stop_waiting(self) -> None:
+        """A write that waits gives up now."""
+        self._stop.set()
 
     def _send(self, lines: Iterator[Lines]) -> list[Refusal]:
         return self._sender.send(self._bucket, lines, wait=False)
@@ -122,6 +147,7 @@ class Mirror:
                 try:
                     refused = send()
                 except Away as error:
+                    self._sender.note(error)
                     wait_s = max(self._pause_s, error.wait_s)
                     self._pause_s = min(self._pause_s * 2, self._retry_max_s)
                     if self._clock.monotonic_s() + wait_s > until_s or self._stop.wait(wait_s):
@@ -135,6 +161,7 @@ class Mirror:
         """Stop waiting, and close the connections."""
         self._stop.set()
         with self._lock:
+            self._pending.close(there=self._sender.outage is None)
             self._connection.close()
 
 
@@ -144,6 +171,7 @@ class MirroredSeries(EmbeddedSeries):
     def __init__(self, *arguments: Any, mirror: Mirror, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._mirror = mirror
+        self._missed = self.missed()
 
     def commit(self, outcome: Outcome, *, stored_ms: int) -> None:
         """First to the mirror, then here: what a crash cuts off in between is written there again."""
@@ -158,6 +186,14 @@ class MirroredSeries(EmbeddedSeries):
         super().put_many_numbers(samples)
         self._mirror.write_numbers(samples)
 
+    def state(self) -> SeriesState:
+        """How the mirror is, from memory."""
+        return replace(self._mirror.state(), missed_points=self._missed.points)
+
+    def stop_waiting(self) -> None:
+        """A commit that waits for the mirror goes on without it."""
+        self._mirror.stop_waiting()
+
     def missed(self) -> Missed:
         """What the mirror does not have."""
         held = self.snapshot(MISSED)
@@ -165,7 +201,8 @@ class MirroredSeries(EmbeddedSeries):
 
     def forget_missed(self) -> None:
         """It was copied."""
-        self.put_snapshot(MISSED, 0, json.dumps(asdict(Missed())).encode())
+        self._missed = Missed()
+        self.put_snapshot(MISSED, 0, json.dumps(asdict(self._missed)).encode())
 
     def _note_missed(self, more: Missed, position: int) -> None:
         held = self.missed()
@@ -183,6 +220,7 @@ class MirroredSeries(EmbeddedSeries):
             from_ms=window[0],
             to_ms=window[1],
         )
+        self._missed = noted
         self.put_snapshot(MISSED, position, json.dumps(asdict(noted)).encode())
 
     def close(self) -> None:

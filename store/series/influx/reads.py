@@ -28,6 +28,7 @@ from store.series.influx.local import LocalFile
 from store.series.influx.newest_points import NewestPoints
 from store.series.influx.occupied import HOUR_MS
 from store.series.influx.reading import SLOTS_PER_QUERY
+from store.series.influx.sending import Outage
 from store.series.noting import devices_target, note_read
 from store.series.schema import DAY_MS
 
@@ -55,7 +56,6 @@ class InfluxReads:
         connection: the server.
         local: quarantined rows.
         audit: where every read is written.
-        newest: newest points in memory; None: the server is asked.
         limits: see there.
     """
 
@@ -65,13 +65,11 @@ class InfluxReads:
         local: LocalFile,
         audit: Audit,
         *,
-        newest: NewestPoints | None,
         limits: ReadLimits,
     ) -> None:
         self._connection = connection
         self._local = local
         self._audit = audit
-        self._memory = newest
         self._limits = limits
         self._closed = False
 
@@ -163,7 +161,8 @@ class InfluxReads:
         wanted = None if slots is None else np.unique(slots).astype(np.int64)
         if wanted is not None and not len(wanted):
             return PointBatch.empty()
-        batch = self._asked_newest(wanted) if self._memory is None else self._memory.points(wanted)
+        memory = self._in_memory()
+        batch = self._asked_newest(wanted) if memory is None else memory.points(wanted)
         return batch.take((batch.time_ms >= grant.from_ms) & (batch.time_ms < grant.to_ms))
 
     def _asked_newest(self, wanted: npt.NDArray[np.int64] | None) -> PointBatch:
@@ -207,7 +206,10 @@ class InfluxReads:
         return self._local.quarantine_show(number)
 
     def _ask(self, call: Callable[[], Answer]) -> Answer:
-        """An answer of the server; asked once more when the connection broke."""
+        """An answer of the server; asked once more when the connection broke, not at all while it is known to be away."""
+        outage = self._away()
+        if outage is not None:
+            raise Away(outage.words, mend="What came in stays in the log until it is back; ask then.")
         try:
             return call()
         except Denied:
@@ -215,6 +217,14 @@ class InfluxReads:
         except Away:
             time.sleep(_READ_AGAIN_S)
             return call()
+
+    def _in_memory(self) -> NewestPoints | None:
+        """The newest points, where they are known by heart."""
+        return None
+
+    def _away(self) -> Outage | None:
+        """An outage that is known of."""
+        return None
 
     def _note(self, grant: Grant, action: str, target: str, from_ms: int, to_ms: int, **detail: object) -> None:
         """The audit row; an error here ends the read."""

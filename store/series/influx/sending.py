@@ -13,13 +13,14 @@ from itertools import count, islice
 from typing import TypeVar
 
 from model.clock import Clock
+from store.series.door import OnOutage
 from store.series.influx.connection import Away, Connection, LinesRefused
 from store.series.influx.line_protocol import Lines
 
 Answer = TypeVar("Answer")
 
 DEFAULT_RETRY_MIN_MS = 200
-DEFAULT_RETRY_MAX_MS = 30_000
+DEFAULT_RETRY_MAX_MS = 5_000
 #: A refused line as it is kept.
 MAX_LINE_BYTES = 2_048
 
@@ -59,7 +60,7 @@ class Sender:
         *,
         retry_min_ms: int = DEFAULT_RETRY_MIN_MS,
         retry_max_ms: int = DEFAULT_RETRY_MAX_MS,
-        on_outage: Callable[[str | None], object] = lambda _words: None,
+        on_outage: OnOutage = lambda _words: None,
     ) -> None:
         self._connection = connection
         self._clock = clock
@@ -82,7 +83,7 @@ class Sender:
             except Away as error:
                 if not wait:
                     raise
-                self._note(error, tries)
+                self.note(error)
                 delay_s = min(self._retry_min_s * 2 ** min(tries - 1, 30), self._retry_max_s)
                 if self._stop.wait(min(max(delay_s, error.wait_s), self._retry_max_s)):
                     raise
@@ -93,12 +94,18 @@ class Sender:
             return answer
         raise AssertionError("count() has no end")
 
-    def _note(self, error: Away, tries: int) -> None:
+    def note(self, error: Away) -> None:
+        """The server is away; until something is answered, that is an outage."""
         if self.outage is None:
-            self.outage = Outage(str(error), self._clock.monotonic_s(), tries)
+            self.outage = Outage(str(error), self._clock.monotonic_s(), 1)
             self._on_outage(str(error))
         else:
             self.outage = Outage(str(error), self.outage.since_s, self.outage.tries + 1)
+
+    def away_s(self) -> float:
+        """How long the server has been away, seconds; 0 while all is well."""
+        outage = self.outage
+        return 0.0 if outage is None else self._clock.monotonic_s() - outage.since_s
 
     def send(self, bucket: str, lines: Iterable[Lines], *, wait: bool = True) -> list[Refusal]:
         """Write lines; return those that the server will not take. Raises Away when it is not to wait, or told to stop."""

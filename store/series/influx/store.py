@@ -6,7 +6,9 @@ keeps nothing else out; nothing is read before the grant covers it and the audit
 
 An outage makes `commit` wait, for as long as it lasts or until `stop_waiting`: what came in stays in the log, which bounds it,
 and the outcome stays uncommitted. Reads do not wait: they raise `Away` (TryAgain). Samples of other numeric series wait in
-memory up to `max_pending_numbers`, and the oldest are dropped and counted beyond it.
+memory up to `max_pending_numbers`, and the oldest are dropped and counted beyond it. A store that is opened while the server is
+away goes by the counters that are known here, until the server is met; where the server then says otherwise, `Moved` is raised
+once, and the position is the server's.
 
 One writer; other processes open the store with `read_only=True`. All methods may be called from any thread. Hours are not
 sealed here: the server packs its files itself. Source of what the server promises: docs.influxdata.com, "durability" (a write
@@ -28,11 +30,13 @@ from model.batch import BoolArray, PointBatch
 from model.clock import Clock
 from model.codes import Reason
 from model.errors import StoreError, UsageError
+from model.grant import Grant
 from model.presence import DEFAULT_MAX_POINTS
 from model.seams import Audit, Outcome, Problem, Samples, Totals
 from store.ledger import DEFAULT_MAX_QUARANTINE_ROWS_PER_REASON
+from store.series.door import Moved, OnOutage, SeriesState
 from store.series.influx import reading, state
-from store.series.influx.connection import Away, Connection, Server
+from store.series.influx.connection import Away, Connection, Denied, Server
 from store.series.influx.line_protocol import DEFAULT_MAX_BODY_BYTES, MIN_TIME_MS, Prefixes, Room, point_lines
 from store.series.influx.local import FILE, LocalFile
 from store.series.influx.newest_points import NewestPoints
@@ -50,6 +54,8 @@ from store.series.influx.sending import (
 from store.series.schema import DAY_MS
 
 DEFAULT_HISTORY_EVERY_MS = 10_000
+#: How long the first question to the server may take when the store is opened; later ones wait longer.
+FIRST_TIMEOUT_MS = 5_000
 
 
 class InfluxSeries(InfluxReads):
@@ -74,7 +80,7 @@ class InfluxSeries(InfluxReads):
         max_quarantine_rows_per_reason: quarantined rows kept of each reason.
         on_outage: told when an outage begins (its words) and ends (None).
 
-    Raises Away (Denied): the server is not there or its buckets are not. StoreError, Corrupt: `influx.db`.
+    Raises Denied: the server refuses us, and was never met before. StoreError, Corrupt: `influx.db`.
     """
 
     def __init__(
@@ -96,7 +102,7 @@ class InfluxSeries(InfluxReads):
         max_search_ms: int = DEFAULT_MAX_SEARCH_MS,
         max_search_points: int = DEFAULT_MAX_POINTS,
         max_quarantine_rows_per_reason: int = DEFAULT_MAX_QUARANTINE_ROWS_PER_REASON,
-        on_outage: Callable[[str | None], object] = lambda _words: None,
+        on_outage: OnOutage = lambda _words: None,
     ) -> None:
         self._server = server
         self._read_only = read_only
@@ -112,10 +118,9 @@ class InfluxSeries(InfluxReads):
             Connection(server),
             local,
             audit,
-            newest=None if read_only else NewestPoints(),
             limits=ReadLimits(max_fleet_batch_rows, max_search_ms, max_search_points),
         )
-        self._newest = self._memory or NewestPoints()
+        self._newest = NewestPoints()
         self._sender = Sender(
             self._connection,
             clock,
@@ -125,14 +130,56 @@ class InfluxSeries(InfluxReads):
         )
         self._pending = PendingNumbers(self._sender, server.bucket, max_pending_numbers)
         self._occupied = Occupied(self._read_identities, max_keys=max_lookup_keys)
+        self._met = False
+        self._counters: dict[str, int] = {}
         try:
-            self._counters = state.load(self._connection)
+            self._counters = self._local.counters()
             if not read_only:
-                self._local.forget_beyond(self._counters.get(state.POSITION, 0))
-                self._newest.load(reading.newest(self._connection))
+                self._try_to_meet()
         except BaseException:
             self.close()
             raise
+
+    # -- the server ----------------------------------------------------------------------------
+
+    def _try_to_meet(self) -> None:
+        """At the start, where nobody waits: a server that is away is met by the first commit."""
+        try:
+            quick = Connection(
+                replace(self._server, query_timeout_ms=min(FIRST_TIMEOUT_MS, self._server.query_timeout_ms))
+            )
+            try:
+                state.load(quick)
+            finally:
+                quick.close()
+            self._counters = self._load()
+        except Denied as error:
+            if not self._counters:
+                raise
+            self._sender.note(error)
+        except Away as error:
+            self._sender.note(error)
+
+    def _meet(self, *, wait: bool = True) -> None:
+        """Before anything is written or looked up: the server's own position, and the newest points; waits as `commit`."""
+        if self._met:
+            return
+        believed = self._counters.get(state.POSITION, 0)
+        self._counters = self._sender.persist(self._load, wait=wait)
+        position = self._counters.get(state.POSITION, 0)
+        if position != believed:
+            raise Moved(
+                f"InfluxDB is at position {position} of the log, not at {believed}.", mend="It is read from there."
+            )
+
+    def _load(self) -> dict[str, int]:
+        counters = state.load(self._connection)
+        newest = reading.newest(self._connection)
+        self._local.forget_beyond(counters.get(state.POSITION, 0))
+        self._local.put_counters(counters, anew=True)
+        self._newest.load(newest)
+        self._met = True
+        return counters
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -142,6 +189,7 @@ class InfluxSeries(InfluxReads):
         Waits while the server is away; raises Away when `stop_waiting` ends that, and then nothing is committed.
         """
         with self._writing():
+            self._meet()
             position = self._counters.get(state.POSITION, 0)
             if outcome.position <= position:
                 return
@@ -164,7 +212,6 @@ class InfluxSeries(InfluxReads):
             self._occupied.add(stored.points, stored.subs)
             self._newest.take(day, stored.points)
             self._write_history(stored_ms)
-        self._pending.flush()
 
     def _with_refusals(self, outcome: Outcome, placed: Placed) -> Outcome:
         if not placed.refused and not placed.twice:
@@ -180,6 +227,7 @@ class InfluxSeries(InfluxReads):
         body = state.line(changed)
         self._sender.persist(lambda: self._connection.write(self._server.state_bucket, body))
         self._counters = {**self._counters, **changed}
+        self._local.put_counters(changed)
 
     def _write_history(self, stored_ms: int) -> None:
         """The counters over time, for a graph; what cannot be written now is left out."""
@@ -206,6 +254,17 @@ class InfluxSeries(InfluxReads):
         """What keeps a commit waiting now; None while all is well."""
         return self._sender.outage
 
+    def state(self) -> SeriesState:
+        """How the store is, from memory."""
+        outage = self._sender.outage
+        return SeriesState(
+            "influx",
+            away="" if outage is None else outage.words,
+            away_s=0.0 if outage is None else self._sender.away_s(),
+            pending_numbers=self._pending.waiting,
+            dropped_numbers=self._pending.dropped,
+        )
+
     def put_numbers(
         self, series: str, source: str, time_ms: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
     ) -> None:
@@ -213,16 +272,11 @@ class InfluxSeries(InfluxReads):
         self.put_many_numbers([Samples(series, source, time_ms, values)])
 
     def put_many_numbers(self, samples: Sequence[Samples]) -> None:
-        """As `put_numbers` for many series at once, in one request; in an outage they wait in memory."""
+        """As `put_numbers` for many series at once; written soon by a thread of their own, in an outage they wait in memory."""
         if any(len(one.time_ms) != len(one.values) for one in samples):
             raise UsageError("Not as many times as values.", mend="Give one value for each time.")
         self._may_write()
         self._pending.put([one for one in samples if len(one.time_ms)])
-
-    @property
-    def numbers_dropped(self) -> int:
-        """Samples that an outage was too long for, since the store was opened."""
-        return self._pending.dropped
 
     def flush(self) -> None:
         """Write what waits in memory, as far as the server takes it now."""
@@ -230,6 +284,11 @@ class InfluxSeries(InfluxReads):
 
     def seal(self, before_ms: int, *, max_rows: int | None = None) -> int:  # noqa: ARG002 the interface's
         """Nothing to do: the server packs its files itself. Returns 0."""
+        self._may_write()
+        return 0
+
+    def index_places(self, *, max_rows: int | None = None, again: bool = False) -> int:  # noqa: ARG002 the interface's
+        """Nothing to do: the server has its own index. Returns 0."""
         self._may_write()
         return 0
 
@@ -241,6 +300,7 @@ class InfluxSeries(InfluxReads):
         """
         day = before_stored_ms // DAY_MS
         with self._writing():
+            self._meet()
             if day <= self._counters.get(state.RETAINED, -1):
                 return 0
             rows, changed = state.after_retention(self._counters, day)
@@ -276,13 +336,14 @@ class InfluxSeries(InfluxReads):
     # -- the pipeline's own questions ----------------------------------------------------------
 
     def totals(self) -> Totals:
-        """Counters and position as committed."""
+        """Counters and position as committed, as far as they are known here."""
         self._alive()
-        return state.totals(self._ask(lambda: state.load(self._connection)) if self._read_only else self._counters)
+        return state.totals(self._local.counters() if self._read_only else self._counters)
 
     def contains(self, points: PointBatch) -> BoolArray:
         """For each row whether (device, time, identity) is stored already, shape (n,); returns no data, waits as `commit`."""
         with self._writing():
+            self._meet()
             found = np.zeros(len(points), np.bool_)
             rows = np.flatnonzero(self._newest.no_newer(points))
             if len(rows):
@@ -293,7 +354,12 @@ class InfluxSeries(InfluxReads):
     def newest_keys(
         self,
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
-        """Of each device's newest point: slot (ascending), fix time (UTC ms), seq, alarm bits; for the pipeline only, no places."""
+        """Of each device's newest point: slot (ascending), fix time (UTC ms), seq, alarm bits; for the pipeline only, no places.
+
+        Raises Away where the server was not met yet.
+        """
+        with self._writing():
+            self._meet(wait=False)
         newest = self._newest.points(None)
         return newest.slot, newest.time_ms, newest.seq, newest.alarm_bits
 
@@ -329,10 +395,23 @@ class InfluxSeries(InfluxReads):
             if self._closed:
                 return
             self._closed = True
-            if not self._read_only:
-                self._pending.flush()
+            self._pending.close(there=self._sender.outage is None)
             self._connection.close()
             self._local.close()
+
+    def numbers(
+        self, grant: Grant, series: str, source: str, from_ms: int, to_ms: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """As `InfluxReads.numbers`; what waits here is written first, where the server is there."""
+        if self._sender.outage is None:
+            self._pending.flush()
+        return super().numbers(grant, series, source, from_ms, to_ms)
+
+    def _in_memory(self) -> NewestPoints | None:
+        return self._newest if self._met else None
+
+    def _away(self) -> Outage | None:
+        return self._sender.outage
 
     def _read_identities(self, slots: list[int], from_ms: int, to_ms: int) -> StoredPoints:
         return reading.points(self._connection, slots, from_ms, to_ms, identity_only=True)

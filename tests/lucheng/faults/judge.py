@@ -84,10 +84,10 @@ class Stored:
     out_of_order: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, data: Path) -> Stored:
+    def read(cls, data: Path, settings: Settings | None = None) -> Stored:
         """Read every point and signal back through the store's own reads."""
         found = cls()
-        with open_rooms(data, Settings(), write=False) as rooms:
+        with open_rooms(data, settings or Settings(), write=False) as rooms:
             ids = rooms.registry.directory().ids
             for batch in rooms.series.fleet(GRANT, 0, END_MS):
                 found.rows += len(batch)
@@ -160,7 +160,13 @@ def enough(service: ServiceProcess, rows: int) -> None:
 
 
 def judge(
-    data: Path, sent: Sent, *, at_least: int, may_lose: bool = False, extra_devices: tuple[str, ...] = ()
+    data: Path,
+    sent: Sent,
+    *,
+    at_least: int,
+    may_lose: bool = False,
+    extra_devices: tuple[str, ...] = (),
+    settings: Settings | None = None,
 ) -> Verdict:
     """The verdict over a stopped service's folder; asserts all that the module says.
 
@@ -171,11 +177,12 @@ def judge(
         may_lose: the broker was killed or wiped, so it may have lost what it acknowledged; then `points_missing`
             must be exactly what the stored seqs show to be missing.
         extra_devices: devices whose points are not in `sent` and are left out of the comparison.
+        settings: where the series are, when they are not in the folder.
     """
-    with open_rooms(data, Settings(), write=False) as rooms:
+    with open_rooms(data, settings or Settings(), write=False) as rooms:
         client = LocalClient(operations_of(rooms), Caller("judge", "test", "process"))
         status, check = client.call("status"), client.call("store_check")
-    stored = Stored.read(data)
+    stored = Stored.read(data, settings)
     print(f"judge: {status}")
     quarantined = sum(status["quarantined"].values())
     assert status["in_flight"] == 0

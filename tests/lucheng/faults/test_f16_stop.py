@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lucheng.rooms import ALARMS_LOG_FILE, AUDIT_FILE, DESK_FILE, POINTS_LOG_FILE, REGISTRY_FILE, SERIES_FILE
+from lucheng.rooms import ALARMS_LOG_FILE, AUDIT_FILE, DESK_FILE, POINTS_LOG_FILE, REGISTRY_FILE
+from lucheng.series_choice import SERIES_FILE
 from store.database import connect, migrate, schema_version
 from tests.conftest import Mosquitto
 from tests.lucheng import in_process

@@ -20,7 +20,8 @@ import pytest
 
 from config.sections import Settings
 from lucheng.offline import offline_runner
-from lucheng.rooms import POINTS_LOG_FILE, SERIES_FILE, open_rooms
+from lucheng.rooms import POINTS_LOG_FILE, open_rooms
+from lucheng.series_choice import SERIES_FILE
 from model.batch import PointBatch
 from model.batch_codec import encode
 from model.seams import NewRecord, RecordKind

@@ -130,6 +130,7 @@ def test_a_mirror_has_every_point_but_those_that_it_missed(tmp_path: Path) -> No
     for slot in range(4):
         found = reading.points(connection, [slot], T0, T0 + 2 * HOUR_MS).points
         same(found, by_time(PointBatch.concat([first, second]), slot))
+    mirror.flush()
     assert reading.numbers(connection, "fps", "camera/1", T0, T0 + 1)[1].tolist() == [25.0]
     store.close()
     influxd.stop()

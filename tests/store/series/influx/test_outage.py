@@ -193,7 +193,7 @@ def test_samples_wait_in_memory_up_to_their_limit(own_influxd: Influxd, tmp_path
     own_influxd.kill()
     for n in range(70):
         store.put_numbers("fps", "camera/1", np.array([T0 + n], np.int64), np.array([float(n)]))
-    assert store.numbers_dropped == 20
+    assert store.state().dropped_numbers == 20
     own_influxd.start()
     store.flush()
     assert store.numbers(grant(), "fps", "camera/1", T0, T0 + 100)[1].tolist() == list(range(20, 70))

@@ -99,7 +99,7 @@ def test_no_name_breaks_out_of_a_write_or_a_query(influxd: Influxd, tmp_path: Pa
         for n, (one, other) in enumerate(zip(NASTY, NASTY[::-1], strict=True))
     ]
     store.put_many_numbers(samples)
-    assert store.numbers_dropped == 0
+    assert store.state().dropped_numbers == 0
     for n, one in enumerate(samples):
         assert store.numbers(grant(), one.series, one.source, T0, T0 + HOUR_MS)[1].tolist() == [n]
     assert store.numbers(grant(), 'x" or true or r.series == "', "y", 0, 1 << 60)[1].tolist() == []
@@ -301,8 +301,14 @@ def test_a_server_that_is_not_there_or_lets_nobody_in(influxd: Influxd, tmp_path
     with pytest.raises(Denied) as denied:
         InfluxSeries(replace(server, token="secret-and-wrong"), tmp_path, audit=ListAudit(), clock=FakeClock(T0))
     assert "secret-and-wrong" not in str(denied.value) + repr(replace(server, token="secret-and-wrong"))
+    store = InfluxSeries(replace(server, url="http://127.0.0.1:1"), tmp_path, audit=ListAudit(), clock=FakeClock(T0))
+    assert store.totals().position == 0
+    assert "cannot be reached" in store.state().away
     with pytest.raises(TryAgain):
-        InfluxSeries(replace(server, url="http://127.0.0.1:1"), tmp_path, audit=ListAudit(), clock=FakeClock(T0))
+        store.track(grant(), "taxi/1", 1, 0, T0)
+    with pytest.raises(TryAgain):
+        store.latest(grant(), None)
+    store.close()
 
 
 def test_flux_errors_are_told(influxd: Influxd) -> None:
