@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def frame_row(seen: Seen, device: npt.NDArray[np.integer]) -> dict[str, Any]:
     """One frame: columns of one length; `device` says which each is, as whoever reads it has agreed.
 
-    `interpolated` is 0 or 1; `age_s` how long ago its last point was, whole seconds; `occupied` -1 where it did not tell.
+    `interpolated` is 0 or 1; the others are what the point at or before the moment told, whole numbers and -1 for nothing:
+    `age_s` how long ago it was, `speed_kmh`, `heading_deg`, `occupied`.
     """
     told = (seen.flags & np.uint16(Flag.OCCUPIED_SENT)) != 0
     occupied = (seen.flags & np.uint16(Flag.OCCUPIED)) != 0
@@ -35,8 +36,15 @@ def frame_row(seen: Seen, device: npt.NDArray[np.integer]) -> dict[str, Any]:
         "lon": np.round(seen.lon, 6).tolist(),
         "interpolated": seen.interpolated.astype(np.int8).tolist(),
         "age_s": ((seen.time_ms - seen.point_ms) // 1_000).tolist(),
+        "speed_kmh": _whole(seen.speed_kmh),
+        "heading_deg": _whole(seen.heading_deg),
         "occupied": np.where(told, occupied.astype(np.int8), np.int8(-1)).tolist(),
     }
+
+
+def _whole(values: npt.NDArray[np.float32]) -> list[int]:
+    made: list[int] = np.where(np.isnan(values), -1, np.rint(values)).astype(np.int16).tolist()
+    return made
 
 
 def line_pieces(reel: Reel, line: Line, device: int) -> list[dict[str, list[Any]]]:

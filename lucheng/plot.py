@@ -28,6 +28,51 @@ def braille_track(
     return ["".join(chr(_BLANK + cell) for cell in row) for row in grid.tolist()]
 
 
+class Canvas:
+    """A map of fixed bounds in Braille dots, for pictures that follow each other.
+
+    Args:
+        lat, lon: all places that will be drawn, WGS-84 degrees; they set the bounds.
+        width_cells, height_cells: size; a character is 2 x 4 dots.
+    """
+
+    def __init__(
+        self, lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float64], *, width_cells: int, height_cells: int
+    ) -> None:
+        good = np.isfinite(lat) & np.isfinite(lon)
+        lat, lon = (lat[good], lon[good]) if good.any() else (np.zeros(1), np.zeros(1))
+        self._shape = (height_cells, width_cells)
+        self._south, self._west = float(lat.min()), float(lon.min())
+        self._shrink = float(np.cos(np.radians(lat.mean())))
+        width, height = width_cells * 2, height_cells * 4
+        high, wide = float(lat.max()) - self._south, (float(lon.max()) - self._west) * self._shrink
+        self._span = max(wide / max(width - 1, 1), high / max(height - 1, 1), 1e-9)
+        self._left = (width - 1 - round(wide / self._span)) // 2
+        self._top = (height - 1 - round(high / self._span)) // 2
+        self._height = height
+
+    def cells(
+        self, lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Row and column of the character in which each place lies; those beyond the bounds lie at the edge."""
+        x, y = self._at(lat, lon)
+        return y >> 2, x >> 1
+
+    def drawn(self, lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float64]) -> list[str]:
+        """A dot for each place."""
+        grid = np.zeros(self._shape, np.uint8)
+        x, y = self._at(lat, lon)
+        np.bitwise_or.at(grid, (y >> 2, x >> 1), _DOTS[y & 3, x & 1])
+        return ["".join(chr(_BLANK + cell) for cell in row) for row in grid.tolist()]
+
+    def _at(
+        self, lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        x = np.rint((lon - self._west) * self._shrink / self._span).astype(np.int64) + self._left
+        y = self._height - 1 - self._top - np.rint((lat - self._south) / self._span).astype(np.int64)
+        return np.clip(x, 0, self._shape[1] * 2 - 1), np.clip(y, 0, self._height - 1)
+
+
 def _dots(
     lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float64], width: int, height: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -19,6 +19,7 @@ import lucheng.cli.export_commands as exports
 import lucheng.cli.fence_commands as fences
 import lucheng.cli.keep_commands as keep
 import lucheng.cli.read_commands as read
+import lucheng.cli.replay_command as replaying
 import lucheng.cli.report_commands as reports
 import lucheng.cli.rule_commands as rules
 import lucheng.cli.search_commands as searching
@@ -62,6 +63,7 @@ for name, function, panel in (
     ("publish", service.publish, "panel.service"),
     ("track", read.track, "panel.read"),
     ("trips", trips.trips, "panel.read"),
+    ("replay", replaying.replay, "panel.read"),
     ("where", read.where, "panel.read"),
     ("status", read.status, "panel.read"),
     ("doctor", service.doctor, "panel.keep"),

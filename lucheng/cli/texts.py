@@ -15,6 +15,7 @@ from lucheng.cli.camera_texts import CAMERA_TEXTS
 from lucheng.cli.command_texts import COMMAND_TEXTS
 from lucheng.cli.export_texts import EXPORT_TEXTS
 from lucheng.cli.fence_texts import FENCE_TEXTS
+from lucheng.cli.replay_texts import REPLAY_TEXTS
 from lucheng.cli.search_texts import SEARCH_TEXTS
 from lucheng.cli.simulate_texts import SIMULATE_TEXTS
 from lucheng.cli.terminal_texts import TERMINAL_TEXTS
@@ -288,6 +289,7 @@ TEXTS: dict[str, Word] = {
     **COMMAND_TEXTS,
     **EXPORT_TEXTS,
     **FENCE_TEXTS,
+    **REPLAY_TEXTS,
     **SEARCH_TEXTS,
     **SIMULATE_TEXTS,
     **TERMINAL_TEXTS,
