@@ -40,7 +40,7 @@ class House:
     def _tell(self) -> None:
         self.told += 1
 
-    def ask(self, operation: str, **arguments: Any) -> Any:
+    def ask(self, operation: str, /, **arguments: Any) -> Any:
         """Run an operation as the tester."""
         return getattr(self.operations, operation)(self.caller, **arguments)
 

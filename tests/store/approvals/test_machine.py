@@ -207,19 +207,18 @@ def test_killed_at_any_moment_what_was_told_is_kept(tmp_path: Path) -> None:
             env={**os.environ, "PYTHONPATH": str(PROJECT)},
         )
         assert process.stdout is not None
-        for _ in range(chance.randrange(1, 12)):
-            if line := process.stdout.readline():
-                told.append(line.decode().split())
+        lines = [process.stdout.readline() for _ in range(chance.randrange(1, 12))]
         process.send_signal(signal.SIGKILL)
-        told += [line.decode().split() for line in process.stdout if line.endswith(b"\n")]
+        lines += process.stdout.readlines()
+        told += [line.decode().split() for line in lines if line.endswith(b"\n")]
         process.wait(30)
         process.stdout.close()
     assert told
     with closing(ApprovalStore(path, clock=clock)) as store:
-        for what, name, *uses in told:
+        for said, name, *uses in told:
             kept = store.get(name)
             assert kept.decided_by == "wang"
-            if what == "used":
+            if said == "used":
                 assert kept.uses >= int(uses[0])
         assert all(one.uses <= 2 for one in store.list(limit=1_000))
         assert store.check() == []
