@@ -204,14 +204,16 @@ class EmbeddedSeries(SeriesFile):
         Others come in between; it may be killed, and a group of which half was read is begun anew. `again` looks at
         every index and makes damaged ones anew. Groups whose chunks are damaged are passed over.
         """
-        with self._writing():
-            if again:
-                with transaction(self._connection):
-                    places.drop_orphans(self._connection)
-            if self._unindexed is None or again:
-                self._indexing = None
-                self._unindexed = places.missing(self._connection, verify=again)
-        step_rows = min(max_rows or self._rules.max_seal_rows, self._rules.max_seal_rows)
+        if again:
+            with self._writing(), transaction(self._connection):
+                places.drop_orphans(self._connection)
+        if self._unindexed is None or again:
+            with self._snapshot() as connection:  # to look at every index takes seconds: nobody waits for that
+                missing = places.missing(connection, verify=again)
+            with self._writing():
+                self._unindexed, self._indexing = missing, None
+        # the last step may go beyond: of two halves it does so least
+        step_rows = self._rules.max_seal_rows if max_rows is None else max(max_rows // 2, 1)
         done = 0
         while max_rows is None or done < max_rows:
             with self._writing():
