@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -58,11 +60,16 @@ class Canvas:
         x, y = self._at(lat, lon)
         return y >> 2, x >> 1
 
-    def drawn(self, lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float64]) -> list[str]:
-        """A dot for each place."""
+    def drawn(
+        self, pieces: Sequence[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]], *, lines: bool
+    ) -> list[str]:
+        """A dot for each place, or (`lines`) a line through the places of each piece."""
         grid = np.zeros(self._shape, np.uint8)
-        x, y = self._at(lat, lon)
-        np.bitwise_or.at(grid, (y >> 2, x >> 1), _DOTS[y & 3, x & 1])
+        for lat, lon in pieces:
+            x, y = self._at(lat, lon)
+            if lines:
+                x, y = _joined(x), _joined(y)
+            np.bitwise_or.at(grid, (y >> 2, x >> 1), _DOTS[y & 3, x & 1])
         return ["".join(chr(_BLANK + cell) for cell in row) for row in grid.tolist()]
 
     def _at(

@@ -102,13 +102,12 @@ def _play(client: Client, found: dict[str, Any], zone: str, rate: float, clock: 
     window = parse_time(found["from"], "UTC"), parse_time(found["to"], "UTC")
     tracks = found["tracks"]
     events = [] if tracks is None else event_lines(tracks, found["events"])
-    pieces = [piece for track in tracks or () for piece in track["line"]]
-    lines = tuple([value for piece in pieces for value in piece[key]] for key in ("lat", "lon"))
+    lines = [(piece["lat"], piece["lon"]) for track in tracks or () for piece in track["line"]]
     screen = Screen(
         [track["device"] for track in tracks or ()],
         found["vehicles"],
         zone,
-        None if tracks is None else (lines[0], lines[1]),
+        None if tracks is None else lines,
     )
     media = MediaClock(*window, now_s=clock.monotonic_s(), rate=rate, playing=True)
     with Frames(client, found["replay"]) as frames, Keys() as keys, screen:

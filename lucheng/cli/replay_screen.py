@@ -37,7 +37,7 @@ class Screen:
         devices: the named ones; empty: of all.
         vehicles: how many devices it is of.
         zone: the city's time zone.
-        lines: latitudes and longitudes of the drawn lines, shape (n,); they set the map's bounds. None: the first
+        lines: latitudes and longitudes of each piece of the drawn lines; they set the map's bounds. None: the first
             picture with places does.
     """
 
@@ -46,11 +46,11 @@ class Screen:
         devices: Sequence[str],
         vehicles: int,
         zone: str,
-        lines: tuple[Sequence[float], Sequence[float]] | None,
+        lines: Sequence[tuple[Sequence[float], Sequence[float]]] | None,
         console: Console | None = None,
     ) -> None:
         self._devices, self._vehicles, self._zone = devices, vehicles, zone
-        self._line = None if lines is None else (np.array(lines[0], np.float64), np.array(lines[1], np.float64))
+        self._lines = None if lines is None else [(np.array(lat), np.array(lon)) for lat, lon in lines]
         self._canvas: Canvas | None = None
         self._live = Live(console=console or Console(), auto_refresh=False)
 
@@ -85,13 +85,14 @@ class Screen:
     def _map(self, frame: Mapping[str, Any]) -> Text:
         lat, lon = np.array(frame["lat"], np.float64), np.array(frame["lon"], np.float64)
         if self._canvas is None:
-            bounds = self._line if self._line is not None and len(self._line[0]) else (lat, lon)
+            pieces = self._lines or [(lat, lon)]
+            bounds = [np.concatenate(column) for column in zip(*pieces, strict=True)]
             if not len(bounds[0]):
                 return Text("\n" * (HEIGHT_CELLS - 1))
             self._canvas = Canvas(*bounds, width_cells=WIDTH_CELLS, height_cells=HEIGHT_CELLS)
-        if self._line is None:
-            return Text("\n".join(self._canvas.drawn(lat, lon)), style="green")
-        drawn = Text("\n".join(self._canvas.drawn(*self._line)), style="green")
+        if self._lines is None:
+            return Text("\n".join(self._canvas.drawn([(lat, lon)], lines=False)), style="green")
+        drawn = Text("\n".join(self._canvas.drawn(self._lines, lines=True)), style="green")
         for row, column in zip(*(places.tolist() for places in self._canvas.cells(lat, lon)), strict=True):
             at = row * (WIDTH_CELLS + 1) + column
             drawn = drawn[:at] + Text("●", style="bold red") + drawn[at + 1 :]

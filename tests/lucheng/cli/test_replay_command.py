@@ -201,20 +201,21 @@ def test_the_screen(client: Client, devices: list[str] | None) -> None:
     written = io.StringIO()
     console = Console(file=written, force_terminal=True, width=100, height=60)
     pieces = [piece for track in found["tracks"] or () for piece in track["line"]]
-    lines = None
-    if devices:
-        lines = [one for piece in pieces for one in piece["lat"]], [one for piece in pieces for one in piece["lon"]]
+    lines = [(piece["lat"], piece["lon"]) for piece in pieces] if devices else None
     screen = Screen(devices or [], 2, "Asia/Shanghai", lines, console)
     events = event_lines(found["tracks"], found["events"])[:6] if devices else []
-    with Frames(client, found["replay"]) as frames, screen:
+    with Frames(client, found["replay"]) as frames:
         frame = frames.at(START_MS + 400_000, 200)
-        screen.show(Picture(START_MS + 400_000, START_MS, END_MS, 16.0, True, frame, events))
+    console.print(screen.page(Picture(START_MS + 400_000, START_MS, END_MS, 16.0, True, frame, events)))
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue())
     assert "08:06:40 Asia/Shanghai  16x  1 of 2 with a place" in shown
     assert re.search(r"taxi/1 +40\.658993 +109\.840000 +occupied", shown)
     assert ("taxi/2" in shown) == bool(devices)
     assert ("●" in shown) == bool(devices)
     assert ("trip begins" in shown) == bool(devices)
+    # The line goes from the bottom to the top, though it is drawn from few points.
+    dots = [line for line in shown.splitlines() if any(0x2801 <= ord(letter) <= 0x28FF for letter in line)]
+    assert len(dots) == (16 if devices else 1)
     assert any(0x2801 <= ord(letter) <= 0x28FF for letter in shown)
 
 
