@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from devices.registry import Registry
     from model.batch import PointBatch
     from model.clock import Clock
-    from store.series.embedded import EmbeddedSeries
+    from store.series.door import Series
 
 #: Devices named in one export; more is asked as a kind.
 DEFAULT_MAX_NAMED_DEVICES = 1_000
@@ -56,7 +56,7 @@ class _House(Protocol):
 
     _settings: Settings
     _registry: Registry
-    _series: EmbeddedSeries
+    _series: Series
     _clock: Clock
     _export_turns: threading.BoundedSemaphore
     _spool_dir: Path | None

@@ -137,7 +137,7 @@ def _of_json(raw: bytes) -> dict[str, Any]:
 
 
 def _of_csv(raw: bytes) -> dict[str, Any]:
-    lines = (line.removeprefix("# ").partition(": ") for line in raw.decode("utf-8-sig").splitlines())
+    lines = (line.removeprefix("# ").partition(": ") for line in raw.decode("utf-8-sig").split("\r\n"))
     return {key: json.loads(value) for key, _, value in lines}
 
 
