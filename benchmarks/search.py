@@ -22,9 +22,12 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
+from analytics.search.company import in_company
 from benchmarks.machine import machine
 from benchmarks.series import GRANT, HOUR_MS, SEED, T0, Fleet, NoAudit, Spent
+from console.search_around import Reader, around
 from model.area import Area, Circle, Polygon
 from model.batch import PointBatch
 from model.clock import SystemClock
@@ -230,6 +233,36 @@ def report_tracks(store: EmbeddedSeries, folder: Path, source: Days, taxis: int,
     )
 
 
+def report_company(store: EmbeddedSeries, taxis: int, days: int, repeats: int) -> None:
+    """Who went along with a taxi for an hour, among those that may have been near, and among all."""
+    start = T0 + days // 2 * DAY_MS + 8 * HOUR_MS
+    window = (start, start + HOUR_MS)
+    slots = np.arange(taxis, dtype=np.int32)
+    chance = np.random.default_rng(SEED)
+    took, scanned, found, same = [], [], 0, True
+
+    def inside(area: Area, within: tuple[int, int], few: npt.NDArray[np.int32]) -> list[Presence]:
+        return store.inside(GRANT, area, *within, max_vehicles=100_000, slots=few)
+
+    for slot in chance.integers(taxis, size=repeats).tolist():
+        before = time.perf_counter()
+        track = store.track(GRANT, "taxi/1", slot, *window)
+        told = in_company(track, around(track, slots, Reader(inside, window, 10_000_000), 100.0))
+        between = time.perf_counter()
+        whole = PointBatch.concat(list(store.fleet(GRANT, *window)))
+        order = np.lexsort((whole.seq, whole.time_ms, whole.slot))
+        everybody = in_company(track, whole.take(order))
+        took.append((between - before) * 1e3)
+        scanned.append((time.perf_counter() - between) * 1e3)
+        found += len(told)
+        same = same and told == everybody
+    print(
+        f"who went along with a taxi, 1 h, 100 m, 1 min: {found} found of {repeats} taxis in {np.median(took):.0f} ms each;"
+        f" from every point of the hour {np.median(scanned):.0f} ms, {np.median(scanned) / np.median(took):.1f} x;"
+        f" {'same' if same else 'NOT THE SAME'}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=int, default=2)
@@ -256,6 +289,7 @@ def main() -> None:
         report_size(place / "series.db")
         report_tracks(store, folder, source, given.taxis, given.days)
         report_searches(store, given.days, given.repeats)
+        report_company(store, given.taxis, given.days, given.repeats)
         store.close()
 
 
