@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from config.approvals import Approvals
+from config.gateway import Operators
 from config.search import Search
 from config.sections import Settings
 from console.operations import Caller
@@ -396,6 +398,44 @@ class TestTrust:
             row for row in wide.actions() if row[1] in {"6 slots", "5 slots", "3 devices"} and row[0] == "series.inside"
         ]
         wide.ask("search_cameras", device="taxi/1", **WINDOW)
+
+
+class TestApproved:
+    @pytest.fixture
+    def settings(self) -> Settings:
+        users = {"tester": "officer", "boss": "supervisor"}
+        return Settings(operators=Operators(users=users), approvals=Approvals(wide_vehicles=2, wide_age_days=1))
+
+    def test_another_person_lets_one_question_be_asked_and_no_other(self, city: House) -> None:
+        boss = Caller("boss", "cli", "process")
+        for operation, arguments in every_search().items():
+            if operation == "search_cameras":
+                continue
+            read = [row for row in city.actions() if row[0].startswith("series.")]
+            asked = city.ask("approval_ask", operation=operation, arguments=arguments, reason="hit and run")
+            assert [row for row in city.actions() if row[0].startswith("series.")] == read
+            with pytest.raises(Refused):
+                city.ask(operation, **arguments, approval=asked["approval"])
+            city.operations.approval_grant(boss, asked["approval"], uses=3)
+            found = city.ask(operation, **arguments, approval=asked["approval"])
+            assert found["allowed_by"] == f"{asked['approval']} granted by boss"
+            for other in (
+                {"to_ms": T0 + HOUR_MS - 1},
+                {"kinds": ["taxi"]},
+                {"devices": ["taxi/1", "taxi/2", "taxi/3"]},
+            ):
+                with pytest.raises(Refused):
+                    city.ask(operation, **{**arguments, **other}, approval=asked["approval"])
+            rows = [row for row in city.rooms.audit.rows(limit=10_000) if row.action == operation.replace("_", ".", 1)]
+            assert rows[-1].detail["allowed_by"] == found["allowed_by"]
+
+    def test_what_is_long_ago_is_wide_even_of_one(self, city: House) -> None:
+        city.clock.advance(2 * 86_400)
+        with pytest.raises(Refused, match="more than 1 days"):
+            city.ask("search_cameras", device="taxi/1", **WINDOW)
+        with pytest.raises(Refused, match="more than 1 days"):
+            city.ask("search_company", device="taxi/1", devices=["taxi/2"], **WINDOW)
+        assert city.actions()[-1][0] == "read.refused"
 
 
 def every_search(**arguments: Any) -> dict[str, dict[str, Any]]:
