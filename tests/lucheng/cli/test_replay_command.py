@@ -36,6 +36,7 @@ from model.batch_codec import encode
 from model.clock import FakeClock, SystemClock
 from model.codes import Flag
 from model.seams import NewRecord, Outcome, RecordKind
+from tests.conftest import wait_until
 
 STEP = 100 / 111_195.08
 CLI = CliRunner()
@@ -226,10 +227,12 @@ def test_a_terminal_is_played_to_and_its_mode_given_back(
     main, other = pty.openpty()
     try:
         before = termios.tcgetattr(other)
-        os.write(main, b"x\x1b[C +\x1b[Dq")
         with Keys(other) as keys:
+            os.write(main, b"x\x1b[C +\x1b[Dq")
             assert not termios.tcgetattr(other)[3] & termios.ICANON
-            assert keys() == ["right", "space", "+", "left", "q"]
+            pressed: list[str] = []
+            wait_until(lambda: pressed.extend(keys()) or "q" in pressed, what="the keys")
+            assert pressed == ["right", "space", "+", "left", "q"]
             assert keys() == []
         assert termios.tcgetattr(other) == before
     finally:
