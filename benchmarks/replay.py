@@ -1,11 +1,13 @@
 """Can a fleet's day be played back at 64x on one core, and how soon is it there after a jump?
 
-Run: `python -m benchmarks.replay [--taxis 70 700 7000] [--steps-s 60 15] [--hours 24] [--keep DIR]`. For each fleet and step a store is filled with taxis
-that drive by the model of `benchmarks.series`, its clock stretched so that a point comes every step, and sealed. Then:
+Run: `python -m benchmarks.replay [--taxis 70 700 7000] [--steps-s 60 15] [--hours 24]`. For each fleet and step a data folder is filled with
+taxis that drive by the model of `benchmarks.series`, its clock stretched so that a point comes every step, and sealed. Then:
 
 - seek, fleet: a store opened anew, a `Windows` over the day, one frame at a moment in the middle of an hour, and at the worst one, beside
   the end of an hour, where two hours are read; median and worst of several. The operating system's cache is as it is.
 - seek, one taxi: a store opened anew, a taxi's day read, its reel, one frame, the drawn line.
+- the same as the API has it: the folder opened anew, a replay begun, and the page with one frame asked for, audit and all; the time is
+  of the page alone.
 - play: the whole window at 64x, ten frames a second (6.4 s of media time each), all loading included: CPU per frame, the
   longest frames, and what share of a core that is. Then the same with each frame made into JSON as the API gives it out.
 - baseline in the same run: the obvious loop over devices, each with a Python list of its times, `bisect`, and a place worked out in
@@ -31,11 +33,17 @@ from analytics.replay.reel import Reel
 from analytics.replay.windows import Seen, Windows
 from benchmarks.machine import machine
 from benchmarks.series import DAY_MS, GRANT, HOUR_MS, SEED, T0, Fleet, NoAudit, batches
+from config.approvals import Approvals
+from config.sections import Settings
+from console.operations import Caller
 from console.replay_rows import frame_row
+from lucheng.operating import operations_of
+from lucheng.rooms import Rooms, open_rooms
 from model.batch import PointBatch
 from model.clock import SystemClock
 from model.presence import MAX_LEG_MS
 from model.seams import Outcome
+from store.series.door import Series
 from store.series.embedded import EmbeddedSeries
 
 RATE, HERTZ = 64, 10
@@ -50,9 +58,20 @@ def opened(folder: Path) -> EmbeddedSeries:
     return EmbeddedSeries(folder / "series.db", audit=NoAudit(), clock=SystemClock())
 
 
+def rooms_of(folder: Path, *, write: bool = False) -> Rooms:
+    """The data folder, where nobody's approval is asked for."""
+    settings = Settings(approvals=Approvals(wide_vehicles=2_000_000, wide_age_days=0))
+    return open_rooms(folder, settings, write=write)
+
+
 def fill(folder: Path, taxis: int, step_s: int, hours: int) -> int:
     """Store and seal; returns how many points."""
-    store = opened(folder)
+    with rooms_of(folder, write=True) as rooms:
+        rooms.registry.ensure([f"taxi/{number}" for number in range(taxis)])
+        return filled(rooms.series, taxis, step_s, hours)
+
+
+def filled(store: Series, taxis: int, step_s: int, hours: int) -> int:
     fleet, copies = (Fleet(taxis // 10, SEED), 10) if taxis > 700 else (Fleet(taxis, SEED), 1)
     position, done_ms = 0, 0
     while done_ms < hours * HOUR_MS:
@@ -66,9 +85,7 @@ def fill(folder: Path, taxis: int, step_s: int, hours: int) -> int:
         store.seal(T0 + done_ms - 2 * HOUR_MS)
     store.seal(T0 + 2 * DAY_MS)
     store.make_durable()
-    points = store.totals().stored
-    store.close()
-    return points
+    return store.totals().stored
 
 
 def windows_of(store: EmbeddedSeries, hours: int) -> Windows:
@@ -78,14 +95,18 @@ def windows_of(store: EmbeddedSeries, hours: int) -> Windows:
 def report_seeks(folder: Path, taxis: int, hours: int) -> None:
     chance = np.random.default_rng(SEED)
     for name, into in (("in an hour", HOUR_MS // 2), ("beside the end of one", HOUR_MS - 1_000)):
-        took = []
+        took, cpu = [], []
         for hour in chance.choice(np.arange(1, hours - 1), min(SEEKS, hours - 2), replace=False).tolist():
-            before = time.perf_counter()
+            before, cpu_s = time.perf_counter(), time.process_time()
             store = opened(folder)
             found = len(windows_of(store, hours).at(T0 + hour * HOUR_MS + into))
             took.append((time.perf_counter() - before) * 1e3)
+            cpu.append((time.process_time() - cpu_s) * 1e3)
             store.close()
-        print(f"  seek, fleet, {name}: {np.median(took):.0f} ms, worst {max(took):.0f} ms ({found:,} taxis placed)")
+        print(
+            f"  seek, fleet, {name}: {np.median(took):.0f} ms, worst {max(took):.0f} ms, CPU {np.median(cpu):.0f} ms"
+            f" ({found:,} taxis placed)"
+        )
     took, whole = [], []
     for slot in chance.choice(taxis, SEEKS, replace=False).tolist():
         before = time.perf_counter()
@@ -101,6 +122,31 @@ def report_seeks(folder: Path, taxis: int, hours: int) -> None:
         f"  seek, one taxi's {hours} h: {np.median(took):.1f} ms, worst {max(took):.1f} ms; with the drawn line"
         f" {np.median(whole):.1f} ms ({len(reel.points):,} points, {len(line.row):,} in the line)"
     )
+
+
+def report_pages(folder: Path, taxis: int, hours: int) -> None:
+    """Seeks through the operations."""
+    caller = Caller("benchmark", "cli", "process")
+    chance = np.random.default_rng(SEED)
+    window = (T0, T0 + hours * HOUR_MS)
+    said = []
+    for name, one in (("the fleet", False), ("one taxi", True)):
+        took, begun = [], []
+        for hour in chance.choice(np.arange(1, hours - 1), min(SEEKS, hours - 2), replace=False).tolist():
+            with rooms_of(folder) as rooms:
+                operations = operations_of(rooms)
+                before = time.perf_counter()
+                devices = [f"taxi/{chance.integers(taxis)}"] if one else None
+                replay = operations.replay(caller, *window, devices, cameras=False)["replay"]
+                begun.append((time.perf_counter() - before) * 1e3)
+                at_ms = T0 + hour * HOUR_MS + HOUR_MS // 2
+                before = time.perf_counter()
+                msgspec.json.encode(operations.replay_frames(caller, replay, at_ms, frames=1))
+                took.append((time.perf_counter() - before) * 1e3)
+        said.append(
+            f"{name} {np.median(took):.0f} ms, worst {max(took):.0f} ms (begun in {np.median(begun):.0f} ms, worst {max(begun):.0f})"
+        )
+    print(f"  a page with one frame as the API has it: {'; '.join(said)}")
 
 
 def frames(windows: Windows, from_ms: int, to_ms: int) -> Iterator[Seen]:
@@ -199,6 +245,7 @@ def main() -> None:
                 points = fill(folder, taxis, step_s, given.hours)
                 print(f"{taxis:,} taxis x {given.hours} h at {step_s} s: {points:,} points")
                 report_seeks(folder, taxis, given.hours)
+                report_pages(folder, taxis, given.hours)
                 report_play(folder, given.hours)
                 report_baseline(folder)
 
