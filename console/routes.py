@@ -42,7 +42,7 @@ ROUTES: tuple[Route, ...] = (
     Route("trips", "GET", "/v1/trips"),
     Route("report_supervision", "GET", "/v1/reports/supervision", slow=True),
     Route("replay", "GET", "/v1/replays", slow=True),
-    Route("replay_frames", "GET", "/v1/replays/{replay}/frames", slow=True),
+    Route("replay_frames", "GET", "/v1/replays/{replay}/frames"),
     Route("search_inside", "POST", "/v1/search/inside"),
     Route("search_both", "POST", "/v1/search/both"),
     Route("search_then", "POST", "/v1/search/then"),
