@@ -85,7 +85,7 @@ def test_the_worst_track_costs_no_more_levels_than_a_piece_has_points(monkeypatc
     """Ever farther to the north: each level splits off one point."""
     monkeypatch.setattr(module, "PIECE_POINTS", 64)
     count = 1_000
-    lat = 40.0 + 1e-5 * 1.01 ** np.arange(count)
+    lat = (40.0 + 1e-5 * 1.01 ** np.arange(count)).astype(np.float64)
     levels = 0
     apart = module._apart
 

@@ -231,7 +231,12 @@ def test_a_terminal_is_played_to_and_its_mode_given_back(
             os.write(main, b"x\x1b[C +\x1b[Dq")
             assert not termios.tcgetattr(other)[3] & termios.ICANON
             pressed: list[str] = []
-            wait_until(lambda: pressed.extend(keys()) or "q" in pressed, what="the keys")
+
+            def all_came() -> bool:
+                pressed.extend(keys())
+                return "q" in pressed
+
+            wait_until(all_came, what="the keys")
             assert pressed == ["right", "space", "+", "left", "q"]
             assert keys() == []
         assert termios.tcgetattr(other) == before
