@@ -245,21 +245,19 @@ def test_another_reader_finds_the_same_points_with_what_was_not_sent_and_every_t
     assert len(wanted) == (10 if form in ("gpx", "kml") else 11)
 
 
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("datum", ["gcj02", "bd09"])
-def test_another_datum_is_named_and_leads_back_to_the_stored_places(
-    fleet: House, tmp_path: Path, form: str, datum: str
-) -> None:
-    path = saved(fleet, tmp_path, form=form, datum=datum)
-    assert verify(path).heading["datum"] == {"gcj02": "GCJ-02", "bd09": "BD-09"}[datum]
-    rows = [row for row in READERS[form](path) if row["lat"] != ""]
-    wanted = [row for row in flat(stored(fleet)) if row["lat"] != ""]
-    columns = [np.array([row[key] for row in rows]) for key in ("lat", "lon")]
-    back = to_wgs84(datum, *columns)
-    for key, moved, column in zip(("lat", "lon"), columns, back, strict=True):
-        places = np.array([row[key] for row in wanted])
-        assert np.abs(moved - places).min() > 5e-4
-        assert np.round(column, 6).tolist() == places.tolist()
+def test_another_datum_is_named_and_leads_back_to_the_stored_places(fleet: House, tmp_path: Path, datum: str) -> None:
+    for form in FORMS:
+        path = saved(fleet, tmp_path, form=form, datum=datum)
+        assert verify(path).heading["datum"] == {"gcj02": "GCJ-02", "bd09": "BD-09"}[datum]
+        rows = [row for row in READERS[form](path) if row["lat"] != ""]
+        wanted = [row for row in flat(stored(fleet)) if row["lat"] != ""]
+        columns = [np.array([row[key] for row in rows]) for key in ("lat", "lon")]
+        back = to_wgs84(datum, *columns)
+        for key, moved, column in zip(("lat", "lon"), columns, back, strict=True):
+            places = np.array([row[key] for row in wanted])
+            assert np.abs(moved - places).min() > 5e-4
+            assert np.round(column, 6).tolist() == places.tolist()
 
 
 @pytest.mark.parametrize("how", ["heading", "plain", "parquet"])
@@ -348,33 +346,34 @@ def test_lines_are_cut_at_gaps(fleet: House, tmp_path: Path) -> None:
     assert [len(track.findall(f"{KML}when")) for track in kml.iter(f"{GX}Track")] == [3, 2]
 
 
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("devices", [["taxi/3"], ["taxi/1", "taxi/2", "taxi/1"]])
 def test_pieces_of_any_size_make_the_same_points(
-    fleet: House, tmp_path: Path, form: str, devices: list[str], monkeypatch: pytest.MonkeyPatch
+    fleet: House, tmp_path: Path, devices: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = READERS[form](saved(fleet, tmp_path, form=form, devices=devices))
-    monkeypatch.setattr("console.export_operations.DEFAULT_PIECE_ROWS", 2)
-    monkeypatch.setattr("console.export_operations._SLICE_MS", 7 * MINUTE_MS)
-    path = saved(fleet, tmp_path, form=form, devices=devices)
-    assert READERS[form](path) == whole
-    assert verify(path).heading["points"] == (11 if len(devices) > 1 else 0)
+    for form in FORMS:
+        whole = READERS[form](saved(fleet, tmp_path, form=form, devices=devices))
+        with monkeypatch.context() as patch:
+            patch.setattr("console.export_operations.DEFAULT_PIECE_ROWS", 2)
+            patch.setattr("console.export_operations._SLICE_MS", 7 * MINUTE_MS)
+            path = saved(fleet, tmp_path, form=form, devices=devices)
+        assert READERS[form](path) == whole
+        assert verify(path).heading["points"] == (11 if len(devices) > 1 else 0)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_a_week_boundary_and_the_order_of_devices(fleet: House, tmp_path: Path, form: str) -> None:
+def test_a_week_boundary_and_the_order_of_devices(fleet: House, tmp_path: Path) -> None:
     week = 7 * 86_400_000
     start = START_MS - 3 * week
     fleet.put("taxi/3", [start, start + week - 1, start + week, START_MS - 1])
-    path = saved(fleet, tmp_path, form=form, devices=["taxi/3", "taxi/2"], from_ms=start)
-    rows = READERS[form](path)
-    assert [row["device"] for row in rows] == ["taxi/2"] * 5 + ["taxi/3"] * 4
-    assert [row["time"] for row in rows[5:]] == [
-        "2026-11-01T08:00:00.000Z",
-        "2026-11-08T07:59:59.999Z",
-        "2026-11-08T08:00:00.000Z",
-        "2026-11-22T07:59:59.999Z",
-    ]
+    for form in FORMS:
+        path = saved(fleet, tmp_path, form=form, devices=["taxi/3", "taxi/2"], from_ms=start)
+        rows = READERS[form](path)
+        assert [row["device"] for row in rows] == ["taxi/2"] * 5 + ["taxi/3"] * 4
+        assert [row["time"] for row in rows[5:]] == [
+            "2026-11-01T08:00:00.000Z",
+            "2026-11-08T07:59:59.999Z",
+            "2026-11-08T08:00:00.000Z",
+            "2026-11-22T07:59:59.999Z",
+        ]
 
 
 class TestAudit:
@@ -543,19 +542,15 @@ class TestLimits:
         assert "export.made" not in {action for action, _, _ in fleet.actions()}
         assert len(read_all(made(fleet, devices=["taxi/3"]))) > 990  # and its turn is free again
 
-    @pytest.mark.parametrize("form", FORMS)
-    def test_a_file_over_its_limit(self, fleet: House, form: str) -> None:
+    def test_a_file_over_its_limit(self, fleet: House) -> None:
         noise = b'{"noise":"%s"}'
         extra = {at: noise % os.urandom(2_000).hex().encode() for at in range(600)}
-        put(
-            fleet,
-            "taxi/3",
-            {"time_ms": FROM_MS + np.arange(600), "lat": np.full(600, 40.0), "lon": np.full(600, 109.0)},
-            extra,
-        )
-        with pytest.raises(Refused, match="1048576 bytes"):
-            made(fleet, devices=["taxi/3"], form=form)
-        made(fleet, devices=["taxi/1"], form=form).close()
+        columns = {"time_ms": FROM_MS + np.arange(600), "lat": np.full(600, 40.0), "lon": np.full(600, 109.0)}
+        put(fleet, "taxi/3", columns, extra)
+        for form in FORMS:
+            with pytest.raises(Refused, match="1048576 bytes"):
+                made(fleet, devices=["taxi/3"], form=form)
+            made(fleet, devices=["taxi/1"], form=form).close()
 
     def test_one_at_a_time(self, fleet: House) -> None:
         first = made(fleet)
