@@ -1,7 +1,7 @@
 """`lucheng doctor`: what is missing on this machine, what it means, and the command that mends it.
 
 Changes nothing but a file it makes and removes in the data folder, and messages on a private topic
-of a foreign broker. What terminals need is in `doctor_terminals`. Each check is a function that returns findings; none raises.
+of a foreign broker. What terminals need is in `doctor_terminals`, what InfluxDB needs in `doctor_series`. Each check is a function that returns findings; none raises.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from config.sections import BROKER_SCHEMES, Settings, split_url
 from config.settings import broker_user, read_secret
 from lucheng.broker import find_mosquitto
 from lucheng.broker_probe import BrokerAddress, Measured, measure, reachable
+from lucheng.doctor_series import series
 from lucheng.doctor_terminals import terminals
 from lucheng.finding import Finding, State
 from lucheng.open_files import GOOD_OPEN_FILES, most_files
@@ -55,6 +56,7 @@ def examine(data_dir: Path, settings: Settings, clock: Clock | None = None) -> l
         *_secrets(settings),
         *_broker(settings, clock),
         *terminals(data_dir, settings, clock),
+        *series(data_dir, settings),
     ]
 
 
@@ -172,7 +174,7 @@ def _terminal() -> Iterator[Finding]:
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:
-    for path in (settings.mqtt.password_file, settings.mqtt.doctor_password_file):
+    for path in (settings.mqtt.password_file, settings.mqtt.doctor_password_file, settings.influx.token_file):
         if path is None:
             continue
         try:

@@ -27,8 +27,8 @@ from sdnotify import SystemdNotifier
 from console.api import make_app
 from console.server import ApiServer
 from ingest.mqtt.down import DownLink
-from lucheng.alarm_path import AlarmPath
 from lucheng.ahead import Ahead
+from lucheng.alarm_path import AlarmPath
 from lucheng.app import ahead, pipeline
 from lucheng.broker_link import BrokerLink
 from lucheng.clock_watch import ClockWatch

@@ -30,6 +30,8 @@ AUDIT_ACTIONS: dict[str, Word] = {
     "search.met": Word("searched who met at a place", "查询同时到过某地的车辆"),
     "search.cameras": Word("searched which cameras a device passed", "查询车辆途经的摄像头"),
     "search.found": Word("was told whom a search found", "获知查询到的车辆"),
+    "store.init": Word("set up the InfluxDB server", "初始化 InfluxDB 服务器"),
+    "store.copy": Word("copied the time series to InfluxDB", "将时序数据复制到 InfluxDB"),
     "store.index": Word("had the stored points indexed by place", "为已存定位建立时空索引"),
     "replay.read": Word("began a replay", "开始轨迹回放"),
     "replay.frames": Word("read places of a replay", "查阅回放画面位置"),

@@ -14,9 +14,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.influx import Influxd
 
 # No test is timed: a busy machine is no failure. A failing example prints what repeats it.
 settings.register_profile(
@@ -155,3 +159,13 @@ def secured_mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     broker = Mosquitto(folder, (f"password_file {passwords}", f"acl_file {acl}"), anonymous=False).start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="session")
+def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
+    """One running influxd for all tests of a process; each test has buckets of its own (`tests.influx.bucket_of`)."""
+    from tests.influx import Influxd
+
+    server = Influxd(tmp_path_factory.mktemp("influxd"), lasting=False).start()
+    yield server
+    server.stop()

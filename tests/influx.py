@@ -13,7 +13,6 @@ import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 
@@ -51,9 +50,11 @@ class Influxd:
 
     Args:
         folder: where its data and its log live.
+        lasting: whether it is started again: one that is not keeps its buckets' names in memory, which is quicker.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, lasting: bool = True) -> None:
+        self._lasting = lasting
         self.program = need_influxd()
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,7 @@ class Influxd:
         arguments = [
             self.program, "--http-bind-address", f"127.0.0.1:{self.port}", "--bolt-path", str(self.folder / "influxd.bolt"),
             "--sqlite-path", str(self.folder / "influxd.sqlite"), "--engine-path", str(self.folder / "engine"),
-            "--reporting-disabled", "--log-level", "warn", "--ui-disabled",
+            "--reporting-disabled", "--log-level", "warn", "--ui-disabled", "--store", "disk" if self._lasting else "memory",
         ]  # fmt: skip
         with (self.folder / "influxd.log").open("ab") as log:
             self.process = subprocess.Popen(arguments, stdout=log, stderr=log, cwd=self.folder)
@@ -134,14 +135,6 @@ class Influxd:
                 self.process.kill()
                 self.process.wait()
             self.process = None
-
-
-@pytest.fixture(scope="session")
-def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
-    """One running influxd for all tests of a process; each test has buckets of its own."""
-    server = Influxd(tmp_path_factory.mktemp("influxd")).start()
-    yield server
-    server.stop()
 
 
 def bucket_of(folder: Path) -> str:

@@ -25,6 +25,7 @@ import lucheng.cli.rule_commands as rules
 import lucheng.cli.search_commands as searching
 import lucheng.cli.service_commands as service
 import lucheng.cli.simulate_command as simulating
+import lucheng.cli.store_commands as storing
 import lucheng.cli.terminal_commands as terminals
 import lucheng.cli.trip_commands as trips
 import lucheng.cli.unit_commands as units
@@ -100,3 +101,5 @@ for name, sub, panel in (
 cameras.camera_app.command("analyze", help=text("camera.analyze"))(command(analyzing.camera_analyze))
 cameras.camera_app.command("bench", help=text("camera.bench"))(command(analyzing.camera_bench))
 terminals.terminal.command("simulate", help=text("simulate"), epilog=simulating.epilog())(command(simulating.simulate))
+keep.store.command("init", help=text("store.init"))(command(storing.store_init))
+keep.store.command("copy", help=text("store.copy"))(command(storing.store_copy))

@@ -35,7 +35,7 @@ def _day(given: str) -> date | None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar() -> Iterator[Callable[[int, int], None] | None]:
     """A progress bar on standard error when that is a terminal, else none."""
     if not sys.stderr.isatty():
         yield None
@@ -100,7 +100,7 @@ def ingest(context: typer.Context, *, file: File, file_format: Format, day: Day 
     else:
         from lucheng.offline import ingest_offline  # noqa: PLC0415 loads the whole house
 
-        with _progress() as progress:
+        with progress_bar() as progress:
             found = ingest_offline(
                 here.data_dir, settings_of(here), file, file_format, day=_day(day), progress=progress
             )
@@ -134,7 +134,7 @@ def publish(
     from model.clock import SystemClock  # noqa: PLC0415 as above
     from simulator.playing import TimeMode  # noqa: PLC0415 as above
 
-    with _progress() as progress:
+    with progress_bar() as progress:
         done = publish_file(
             file,
             file_format,

@@ -18,6 +18,7 @@ from lucheng.cli.fence_texts import FENCE_TEXTS
 from lucheng.cli.replay_texts import REPLAY_TEXTS
 from lucheng.cli.search_texts import SEARCH_TEXTS
 from lucheng.cli.simulate_texts import SIMULATE_TEXTS
+from lucheng.cli.store_texts import STORE_TEXTS
 from lucheng.cli.terminal_texts import TERMINAL_TEXTS
 from model.codes import Word
 
@@ -292,6 +293,7 @@ TEXTS: dict[str, Word] = {
     **REPLAY_TEXTS,
     **SEARCH_TEXTS,
     **SIMULATE_TEXTS,
+    **STORE_TEXTS,
     **TERMINAL_TEXTS,
 }
 

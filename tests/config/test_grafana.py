@@ -13,10 +13,8 @@ import pytest
 
 from model.seams import Outcome
 from store.series.influx.connection import Connection
-from tests.influx import Influxd, bucket_of, influxd, open_influx
+from tests.influx import Influxd, bucket_of, open_influx
 from tests.store.series.conformance import HOUR_MS, ListAudit, drive
-
-__all__ = ["influxd"]
 
 FOLDER = Path(__file__).resolve().parents[2] / "config" / "files" / "grafana"
 DASHBOARDS = sorted(path.name for path in FOLDER.glob("*.json"))

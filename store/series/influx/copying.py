@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,17 @@ from model.seams import Samples
 from store.database import connect
 from store.series import numbers as number_store
 from store.series.embedded import EmbeddedSeries
-from store.series.influx import state
+from store.series.influx import reading, state
 from store.series.influx.connection import Connection, Server
-from store.series.influx.line_protocol import Lines, Prefixes, Room, number_lines, point_lines
+from store.series.influx.line_protocol import (
+    MAX_TIME_MS,
+    MIN_TIME_MS,
+    Lines,
+    Prefixes,
+    Room,
+    number_lines,
+    point_lines,
+)
 from store.series.influx.local import FILE, LocalFile
 from store.series.influx.mirror import Mirror
 from store.series.influx.sending import Sender
@@ -52,13 +60,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What a copy did: points, samples of numeric series, series, quarantined rows, and lines that the server refused."""
+    """What a copy did: points, samples of numeric series, series, quarantined rows; and points that the bucket would not keep."""
 
     points: int
     samples: int
     series: int
     quarantined: int
-    refused: tuple[str, ...]
+    not_kept: int
 
 
 def copy_to_influx(
@@ -71,6 +79,8 @@ def copy_to_influx(
     device_ids: Callable[[], Sequence[str]] = tuple,
     progress: Callable[[Progress], object] = lambda _progress: None,
     max_rows: int = DEFAULT_MAX_COPY_ROWS,
+    retention_days: int = 0,
+    late_days: int | None = None,
 ) -> Copied:
     """Copy everything into new buckets (`setting_up.set_up`); call it again after it was broken off.
 
@@ -83,6 +93,8 @@ def copy_to_influx(
         device_ids: the registry's ids by slot.
         progress: told after every step.
         max_rows: points in memory at once.
+        retention_days: points stored longer ago are past it and stay out, counted as expired; 0: none are.
+        late_days: points stored more days after their fix are not kept by the bucket; they are counted as refused.
 
     Raises Conflict when the target holds a store already; Away when the server is away (call again); StoreError when it refused
     lines: then nothing is counted there.
@@ -95,7 +107,9 @@ def copy_to_influx(
                 f"The bucket {server.bucket} holds a store already.",
                 mend="Name a new influx.bucket, or delete that one.",
             )
-        copy = _Copy(Sender(connection, clock), server, local, Prefixes(device_ids), source.totals().position)
+        keep = _Keep(clock.now_ms() // DAY_MS - retention_days if retention_days else None, late_days)
+        copy = _Copy(Sender(connection, clock), server, local, Prefixes(device_ids), source.totals().position, keep)
+        copy.make_room(connection)
         copy.points(rows_of, progress, max_rows)
         samples, series = copy.numbers(rows_of)
         if copy.refused:
@@ -107,25 +121,63 @@ def copy_to_influx(
         for name, position, blob in _snapshots(source, rows_of):
             local.put_snapshot(name, position, blob)
         copy.finish(connection, source)
-        return Copied(sum(copy.days.values()), samples, series, quarantined, tuple(copy.refused))
+        return Copied(sum(copy.days.values()), samples, series, quarantined, copy.expired + copy.too_late)
+
+
+@dataclass(frozen=True, slots=True)
+class _Keep:
+    """First stored day that is not past retention, and the days by which a point may be late; None: any."""
+
+    from_day: int | None
+    late_days: int | None
 
 
 class _Copy:
-    def __init__(self, sender: Sender, server: Server, local: LocalFile, prefixes: Prefixes, position: int) -> None:
+    def __init__(
+        self, sender: Sender, server: Server, local: LocalFile, prefixes: Prefixes, position: int, keep: _Keep
+    ) -> None:
         self._sender = sender
         self._server = server
         self._local = local
         self._prefixes = prefixes
         self._room = Room()
         self._position = position
+        self._keep = keep
         self.days: Counter[int] = Counter()
+        #: Points that are past retention, and that came too late for the bucket.
+        self.expired = self.too_late = 0
         self.refused: list[str] = []
         self._next: list[int] = [MIN_HOUR - 1, 0, 0]
-        held = local.snapshot(_BOOKMARK)
-        if held is not None and held[0] == position:  # of this very state of the source
-            found: dict[str, Any] = json.loads(held[1])
+
+    def make_room(self, connection: Connection) -> None:
+        """Go on where an earlier try stopped; what is there of another state of the source goes first.
+
+        Raises Conflict where there are points that no copy of ours has left, a mirror's for example.
+        """
+        held = self._local.snapshot(_BOOKMARK)
+        found: dict[str, Any] = {} if held is None else json.loads(held[1])
+        if held is not None and held[0] == self._position and found["bucket"] == self._server.bucket:
             self._next = found["next"]
             self.days.update({int(day): rows for day, rows in found["days"].items()})
+            self.expired, self.too_late = found["expired"], found["too_late"]
+            return
+        if reading.ages(connection):
+            if held is None or found["bucket"] != self._server.bucket:
+                raise Conflict(
+                    f"The bucket {self._server.bucket} holds points already.", mend="Name a new influx.bucket."
+                )
+            connection.delete(self._server.bucket, MIN_TIME_MS, MAX_TIME_MS, '_measurement="fix"')
+        self._note()
+
+    def _note(self) -> None:
+        note = {
+            "next": self._next,
+            "days": self.days,
+            "bucket": self._server.bucket,
+            "expired": self.expired,
+            "too_late": self.too_late,
+        }
+        self._local.put_snapshot(_BOOKMARK, self._position, json.dumps(note).encode())
 
     def points(self, rows_of: Any, progress: Callable[[Progress], object], max_rows: int) -> None:
         """Every group behind the bookmark."""
@@ -137,15 +189,31 @@ class _Copy:
             for from_slot, to_slot in slot_ranges(part, rows, max_rows):
                 if [hour, part, from_slot] <= self._next:
                     continue
-                found = collect(rows_of, [], Window(first, end, from_slot, to_slot))
+                found = self._kept(collect(rows_of, [], Window(first, end, from_slot, to_slot)))
                 if found.count:
                     self._send(lines_of(found, self._prefixes, self._room))
                     for day, count in zip(*np.unique(found.array("day"), return_counts=True), strict=True):
                         self.days[int(day)] += int(count)
                 self._next = [hour, part, from_slot]
-                note = {"next": self._next, "days": self.days}
-                self._local.put_snapshot(_BOOKMARK, self._position, json.dumps(note).encode())
-                progress(Progress(sum(self.days.values()), total, hour * HOUR_MS))
+                self._note()
+                progress(Progress(self._done(), total, hour * HOUR_MS))
+
+    def _done(self) -> int:
+        return sum(self.days.values()) + self.expired + self.too_late
+
+    def _kept(self, rows: Rows) -> Rows:
+        """Without what the bucket would not keep."""
+        day = rows.array("day").astype(np.int64)
+        expired = np.zeros(rows.count, np.bool_)
+        too_late = np.zeros(rows.count, np.bool_)
+        if self._keep.from_day is not None:
+            expired = day < self._keep.from_day
+        if self._keep.late_days is not None:
+            too_late = (day - rows.time_ms() // DAY_MS > self._keep.late_days) & ~expired
+        self.expired += int(np.count_nonzero(expired))
+        self.too_late += int(np.count_nonzero(too_late))
+        left = ~(expired | too_late)
+        return rows if left.all() else rows.take(np.flatnonzero(left))
 
     def numbers(self, rows_of: Any) -> tuple[int, int]:
         """Every numeric series; samples and series."""
@@ -164,12 +232,16 @@ class _Copy:
     def finish(self, connection: Connection, source: EmbeddedSeries) -> None:
         """Counters and position: from here on it is a store."""
         totals = source.totals()
-        stored = sum(self.days.values())
-        if stored != totals.stored:
+        if self._done() != totals.stored:
             raise StoreError(
-                f"{stored} points were copied of {totals.stored}.", mend="Run `lucheng store check`, then copy again."
+                f"{self._done()} points were copied of {totals.stored}.",
+                mend="Run `lucheng store check`, then copy again.",
             )
-        connection.write(self._server.state_bucket, state.line(state.of_totals(totals, self.days)))
+        counters = state.of_totals(totals, self.days)
+        refused = state.refused(self.expired, self.too_late)
+        counters |= {name: counters.get(name, 0) + more for name, more in refused.items()}
+        connection.write(self._server.state_bucket, state.line(counters))
+        self._local.put_counters(counters, anew=True)
         self._local.forget_snapshot(_BOOKMARK)
 
 
@@ -209,6 +281,20 @@ def _copy_ledger(source_path: Path, local: LocalFile) -> int:
     return int(copied)
 
 
-def mirrored(batches: Iterator[PointBatch], mirror: Mirror, stored_ms: int) -> int:
-    """Write points (as `fleet` gives them, of the window that was missed) to a mirror; how many it did not take."""
-    return sum(missed.points + missed.refused for missed in (mirror.write(batch, stored_ms) for batch in batches))
+def mirrored(
+    batches: Iterable[PointBatch],
+    mirror: Mirror,
+    stored_ms: int,
+    told: Callable[[int], object] = lambda _points: None,
+) -> int:
+    """Write points (as `fleet` gives them, of the window that was missed) to a mirror; how many it did not take.
+
+    `told` is given how many were written after each batch.
+    """
+    left = done = 0
+    for batch in batches:
+        missed = mirror.write(batch, stored_ms)
+        left += missed.points + missed.refused
+        done += len(batch)
+        told(done)
+    return left

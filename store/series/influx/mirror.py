@@ -170,13 +170,14 @@ class MirroredSeries(EmbeddedSeries):
 
     def __init__(self, *arguments: Any, mirror: Mirror, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._mirror = mirror
+        #: What is written to beside the store.
+        self.mirror = mirror
         self._missed = self.missed()
 
     def commit(self, outcome: Outcome, *, stored_ms: int) -> None:
         """First to the mirror, then here: what a crash cuts off in between is written there again."""
         if outcome.position > self.totals().position and len(outcome.points):
-            more = self._mirror.write(outcome.points, stored_ms)
+            more = self.mirror.write(outcome.points, stored_ms)
             if more != Missed():
                 self._note_missed(more, outcome.position)
         super().commit(outcome, stored_ms=stored_ms)
@@ -184,15 +185,15 @@ class MirroredSeries(EmbeddedSeries):
     def put_many_numbers(self, samples: Sequence[Samples]) -> None:
         """As `EmbeddedSeries.put_many_numbers`; the mirror gets what it takes."""
         super().put_many_numbers(samples)
-        self._mirror.write_numbers(samples)
+        self.mirror.write_numbers(samples)
 
     def state(self) -> SeriesState:
         """How the mirror is, from memory."""
-        return replace(self._mirror.state(), missed_points=self._missed.points)
+        return replace(self.mirror.state(), missed_points=self._missed.points)
 
     def stop_waiting(self) -> None:
         """A commit that waits for the mirror goes on without it."""
-        self._mirror.stop_waiting()
+        self.mirror.stop_waiting()
 
     def missed(self) -> Missed:
         """What the mirror does not have."""
@@ -225,5 +226,5 @@ class MirroredSeries(EmbeddedSeries):
 
     def close(self) -> None:
         """Release both."""
-        self._mirror.close()
+        self.mirror.close()
         super().close()

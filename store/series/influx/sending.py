@@ -6,6 +6,7 @@ neighbours out; what is sent again is the same bytes. It knows nothing of points
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ Answer = TypeVar("Answer")
 
 DEFAULT_RETRY_MIN_MS = 200
 DEFAULT_RETRY_MAX_MS = 5_000
+#: How many lines of a body the server did not take, in its words.
+_DROPPED = re.compile(r"partial write:.*dropped[= ](\d+)")
 #: A refused line as it is kept.
 MAX_LINE_BYTES = 2_048
 
@@ -124,9 +127,10 @@ class Sender:
     def _sift(
         self, bucket: str, lines: list[bytes], rows: list[int], error: LinesRefused, *, wait: bool
     ) -> list[Refusal]:
-        """Halve what was refused until single lines are left; every other line gets in."""
-        if len(lines) == 1:
-            return [Refusal(rows[0], lines[0][:MAX_LINE_BYTES], error.message)]
+        """Halve what was refused until single lines are left, or the server says that it was all; every other line gets in."""
+        told = _DROPPED.search(error.message)
+        if len(lines) == 1 or (told is not None and int(told[1]) >= len(lines)):
+            return [Refusal(row, line[:MAX_LINE_BYTES], error.message) for row, line in zip(rows, lines, strict=True)]
         refused: list[Refusal] = []
         middle = len(lines) // 2
         for half in (slice(0, middle), slice(middle, None)):

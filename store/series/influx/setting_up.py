@@ -8,6 +8,7 @@ alone, since a task's text cannot take parameters.
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,54 @@ class Done:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What has to be there: buckets with the days that the server keeps what is in them (0: for ever), and the task's script."""
+
+    buckets: dict[str, int]
+    task: str
+
+    def commands(self, server: Server) -> list[str]:
+        """The same as commands of InfluxData's `influx` in a shell, with a token of its owner that may do all; last, a token for
+        the service, which needs no more than to read and write these buckets.
+        """
+        where = f"--host {shlex.quote(server.url)} --org {shlex.quote(server.org)}"
+        made = [
+            f"influx bucket create {where} --name {name} --retention {days * 24}h"
+            for name, days in self.buckets.items()
+        ]
+        may = " ".join(
+            f'--{verb}-bucket "$(influx bucket list {where} --name {name} --hide-headers | cut -f1)"'
+            for name in self.buckets
+            for verb in ("read", "write")
+        )
+        task = f"influx task create {where} - <<'FLUX'\n{self.task}FLUX"
+        return [*made, task, f"influx auth create {where} --description lucheng {may}"]
+
+
+def plan(
+    server: Server,
+    *,
+    retention_days: int,
+    late_days: int,
+    hourly_days: int,
+    late_hours: int = DEFAULT_LATE_HOURS,
+) -> Plan:
+    """What `set_up` makes, by the same arguments. Raises UsageError for a bucket's name."""
+    if not _NAME.fullmatch(server.bucket):
+        raise UsageError(
+            "The bucket's name is not letters, digits, - and _ alone.", mend="Choose another influx.bucket."
+        )
+    return Plan(
+        {
+            server.bucket: retention_days + late_days if retention_days else 0,
+            server.state_bucket: 0,
+            server.hourly_bucket: hourly_days,
+        },
+        _TASK.format(bucket=server.bucket, hourly=server.hourly_bucket, hours=late_hours),
+    )
+
+
 def set_up(
     server: Server,
     *,
@@ -76,21 +125,14 @@ def set_up(
 
     Raises Away, Denied; UsageError for a bucket's name.
     """
-    if not _NAME.fullmatch(server.bucket):
-        raise UsageError(
-            "The bucket's name is not letters, digits, - and _ alone.", mend="Choose another influx.bucket."
-        )
+    wanted = plan(
+        server, retention_days=retention_days, late_days=late_days, hourly_days=hourly_days, late_hours=late_hours
+    )
     connection = Connection(server)
     try:
         with talking(writing=False):
-            kept_days = retention_days + late_days if retention_days else 0
-            done = [
-                _bucket(connection.client, server, server.bucket, kept_days),
-                _bucket(connection.client, server, server.state_bucket, 0),
-                _bucket(connection.client, server, server.hourly_bucket, hourly_days),
-            ]
-            script = _TASK.format(bucket=server.bucket, hourly=server.hourly_bucket, hours=late_hours)
-            done.append(_task(connection.client, server, script))
+            done = [_bucket(connection.client, server, name, days) for name, days in wanted.buckets.items()]
+            done.append(_task(connection.client, server, wanted.task))
         return done
     finally:
         connection.close()

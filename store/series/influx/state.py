@@ -104,3 +104,13 @@ def of_totals(counted: Totals, days: Mapping[int, int]) -> dict[str, int]:
         **{f"{_GAUGE}{name}": value for name, value in counted.gauges.items()},
         **{f"{_DAY}{day}": rows for day, rows in days.items()},
     }
+
+
+def refused(expired: int, too_late: int) -> dict[str, int]:
+    """What is added to the counters of a copy for stored rows that are past retention, and that came too late for the bucket."""
+    more = {
+        STORED: -expired - too_late,
+        f"{_GAUGE}{EXPIRED}": expired,
+        f"{_REASON}{int(Reason.STORE_REFUSED)}": too_late,
+    }
+    return {name: value for name, value in more.items() if value}

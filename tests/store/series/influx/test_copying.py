@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from store.series.influx.connection import Away, Connection
 from store.series.influx.copying import Progress, copy_to_influx, mirrored
 from store.series.influx.mirror import Mirror, MirroredSeries, Missed
 from store.series.influx.setting_up import set_up
+from store.series.influx.store import InfluxSeries
 from tests.influx import Influxd, bucket_of, open_influx
 from tests.store.series.conformance import DAY_MS, HOUR_MS, T0, ListAudit, by_time, drive, grant, same
 
@@ -89,6 +91,29 @@ def test_a_store_is_the_same_after_a_copy_that_was_broken_off(influxd: Influxd, 
     # retention goes on by the stored days of the source
     assert target.retain(T0 + DAY_MS) == source.retain(T0 + DAY_MS) > 0
     assert target.totals() == source.totals()
+    assert target.check() == []
+    target.close()
+    source.close()
+
+
+def test_what_the_bucket_would_not_keep_stays_out_and_is_counted(influxd: Influxd, tmp_path: Path) -> None:
+    now_ms = int(time.time() * 1000)
+    source = EmbeddedSeries(tmp_path / "series.db", audit=ListAudit(), clock=FakeClock(now_ms))
+    for position, (fix_days, stored_days) in enumerate(((60, 60), (50, 1), (2, 1)), start=1):
+        points = drive(2, 30, start_ms=now_ms - fix_days * DAY_MS)
+        source.commit(Outcome(position, points), stored_ms=now_ms - stored_days * DAY_MS)
+    server = influxd.server(bucket_of(tmp_path))
+    set_up(server, retention_days=20, late_days=10, hourly_days=0)
+    done = copy_to_influx(
+        source, tmp_path / "series.db", server, tmp_path, clock=SystemClock(), retention_days=20, late_days=10
+    )
+    before = source.totals()
+    each = before.stored // 3
+    assert (done.points, done.not_kept) == (each, 2 * each)
+    target = InfluxSeries(server, tmp_path, audit=ListAudit(), clock=SystemClock())
+    totals = target.totals()
+    assert (totals.stored, totals.gauges["expired"], totals.quarantined[Reason.STORE_REFUSED]) == (each, each, each)
+    assert totals.stored + totals.gauges["expired"] + sum(totals.quarantined.values()) == before.stored
     assert target.check() == []
     target.close()
     source.close()
