@@ -2,7 +2,8 @@
 
 Ten minutes at a time the store is asked who was in the box of that piece of the track (its space-time index answers that), then,
 hour by hour, for all points of those who may have been near. Invariants: nobody who was within `near_m` of the track at a
-time, by a point or between two that a leg joins, is missing, as long as no leg is longer than `_FAR_DEG`. It judges nothing.
+time, by a point or between two that a leg joins, is missing, as long as no leg is longer than `_FAR_DEG`. Points without a
+place are not among them, so legs may be seen over these that there are not: who judges has to look at whole tracks at last.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ named devices or of all. What lies between two points is told as interpolated. M
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,9 +41,10 @@ from console.search_asking import (
 from console.search_rows import company_row, pass_row, passage_row, presence_row, seconds, slots_in
 from console.track_rows import time_text
 from console.wide_gate import WideRead, check_wide
+from model.batch import PointBatch
 from model.device import check_device_id
 from model.errors import UsageError
-from model.grant import Grant
+from model.grant import Grant, Purpose
 from store.audit import purpose_text
 
 if TYPE_CHECKING:
@@ -220,9 +222,12 @@ class SearchOperations:
             return read_inside(self, caller, why, area, window, wanted.few(slots), limits.max_compared)
 
         near = around(track, others, Reader(inside, (from_ms, to_ms), limits.max_points), near_m)
-        found = in_company(track, near, near_m=near_m, min_together_ms=together_ms)
-        slots = np.unique(np.array([one.slot for one in found], np.int32))
+        together = partial(in_company, track, near_m=near_m, min_together_ms=together_ms)
+        slots = np.unique(np.array([one.slot for one in together(near)], np.int32))
         check_count(self, len(slots))
+        whole = _tracks(self, caller, why, slots, (from_ms, to_ms))
+        found = together(whole)
+        slots = np.unique(np.array([one.slot for one in found], np.int32))
         ids = tell(self, caller, why, "search_company", slots)
         names = {other: device_of(self, ids[other]) for other in slots.tolist()}
         rows = [{**names[one.slot], **company_row(one)} for one in found]
@@ -312,3 +317,13 @@ class SearchOperations:
             "allowed_by": allowed_by,
             "passes": rows,
         }
+
+
+def _tracks(house: SearchHouse, caller: Caller, why: Purpose, slots: Slots, window: tuple[int, int]) -> PointBatch:
+    """All points of a few devices, by (slot, time, seq): those without a place, too, over which no leg goes."""
+    ids = house._current_directory().ids  # noqa: SLF001 a mixin's own
+    pieces = []
+    for slot in slots.tolist():
+        grant = Grant(caller.who, caller.role, why, frozenset([ids[slot]]), *window)
+        pieces.append(house._series.track(grant, ids[slot], slot, *window))  # noqa: SLF001 as above
+    return PointBatch.concat(pieces)

@@ -18,6 +18,7 @@ from config.sections import Settings
 from console.operations import Caller
 from lucheng.series_choice import SERIES_FILE
 from model.batch import PointBatch
+from model.codes import Mark
 from model.errors import AuditUnwritable, BadInput, LuchengError, NotFound, Refused, UsageError
 from model.video import NewSegment
 from tests.console.conftest import START_MS, House
@@ -226,7 +227,12 @@ class TestCompany:
             count = 300
             times = T0 + np.cumsum(chance.integers(10, 200, count)) * 1_000
             steps = chance.normal(0, 0.3, (2, count)).cumsum(axis=1)
-            house.put(f"taxi/{number}", times.tolist(), lat=LAT + steps[0] * NORTH, lon=LON + steps[1] * EAST)
+            lost = chance.random(count) < 0.1  # no place, and no leg over it
+            steps[:, lost] = np.nan
+            away = np.where(chance.random(count) < 0.03, 3_000.0, 0.0)  # far off, marked as a jump
+            marks = np.where(lost, int(Mark.NO_FIX), np.where(away > 0, int(Mark.JUMP), 0))
+            places = {"lat": LAT + (steps[0] + away) * NORTH, "lon": LON + steps[1] * EAST}
+            house.put(f"taxi/{number}", times.tolist(), **places, marks=marks)
         window = {"from_ms": T0 + HOUR_MS, "to_ms": T0 + 6 * HOUR_MS}
         told = house.ask("search_company", device="taxi/0", near_m=300, together_s=30, **window)["company"]
         everything = PointBatch.concat(
