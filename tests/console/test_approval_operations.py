@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from config.approvals import Approvals
 from config.gateway import Operators
@@ -254,11 +255,12 @@ def test_requests_are_bounded_and_need_a_reason(house: House) -> None:
 # -- in an emergency --------------------------------------------------------------------------
 
 
-def test_the_glass_is_broken_once_and_reviewed_by_another(house: House, capfd: pytest.CaptureFixture[str]) -> None:
-    assert read(house, approval="break-glass:child missing") == "W2026-000001 break-glass"
-    said = capfd.readouterr().err
-    assert '"level": "warning"' in said
-    assert "child missing" in said
+def test_the_glass_is_broken_once_and_reviewed_by_another(house: House) -> None:
+    with structlog.testing.capture_logs() as lines:
+        assert read(house, approval="break-glass:child missing") == "W2026-000001 break-glass"
+    (said,) = lines
+    assert (said["log_level"], said["who"], said["reason"]) == ("warning", "tester", "child missing")
+    assert said["review"] == "lucheng approval review W2026-000001"
     row = last(house)
     assert (row.action, row.detail["reason"], row.detail["vehicles"]) == ("approval.break_glass", "child missing", 3)
     assert house.ask("status")["approvals"] == {"waiting": 0, "unreviewed": 1, "overdue": 0}
