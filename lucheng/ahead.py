@@ -155,7 +155,7 @@ class Ahead:
                 work = Work(group, group[-1].position)
                 for stage in self._stages:
                     stage.run(work)
-                self._steps.note_heard(work.batch)
+                self._steps.note_heard(work)
                 self.position = work.position
                 if enough():
                     return

@@ -33,6 +33,7 @@ from lucheng.app import ahead, pipeline
 from lucheng.broker_link import BrokerLink
 from lucheng.clock_watch import ClockWatch
 from lucheng.desk_duty import DeskDuty
+from lucheng.health_duty import HealthDuty
 from lucheng.ingesting import ServiceSink, ingest_file
 from lucheng.limits import clean_limits, rule_limits, runner_limits
 from lucheng.live_values import series_values
@@ -230,6 +231,15 @@ class Service:
             answers_to=self.terminals.speaks_mqtt,
         )
         self.duty.start()
+        self.health = HealthDuty(
+            rooms.series,
+            rooms.desk,
+            self.steps.statuses,
+            lambda: self.directory.ids,
+            self.clock,
+            on_fatal=self.fail,
+        )
+        self.health.start()
         self.terminals.start(self.operations)
 
     def _open_sources(self) -> None:
@@ -357,6 +367,7 @@ class Service:
         self.alarms.close(timeout_s=DRAIN_S)
         self.alarm_path.stop(drain_s=DRAIN_S)
         self.duty.stop(drain_s=DRAIN_S)
+        self.health.stop()
         if not self.runner.stop(drain_s=DRAIN_S):
             _log.warning("stopped before everything was stored; the next start goes on from there")
 

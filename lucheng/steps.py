@@ -9,6 +9,7 @@ signal.
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
+#: Batches of statuses kept for the series of devices' health.
+DEFAULT_MAX_STATUSES_KEPT = 1_024
 #: Rejected rows kept one by one in one step and reason; the rest of a flood is counted only.
 DEFAULT_MAX_REJECTED_ROWS_KEPT = 200
 FILE_JOB_BYTES = 16
@@ -156,6 +159,8 @@ class Steps:
         self._clock = clock
         self._max_rejected_rows_kept = max_rejected_rows_kept
         self._heard_ms = np.zeros(0, np.int64)
+        #: What devices said of themselves, for the series of their health; the oldest are forgotten when nobody takes them.
+        self.statuses: deque[StatusBatch] = deque(maxlen=DEFAULT_MAX_STATUSES_KEPT)
         #: Lets alarms go on while the store waits for its server; None where it never does.
         self.ahead: Ahead | None = None
 
@@ -339,11 +344,14 @@ class Steps:
         for gauge, number in work.events.gauges.items():
             work.outcome.gauges[gauge] = work.outcome.gauges.get(gauge, 0) + number
         outcome = work.outcome
-        self.note_heard(work.batch)
+        self.note_heard(work)
         self.patiently(work, lambda: self._series.commit(outcome, stored_ms=self._clock.now_ms()))
 
-    def note_heard(self, batch: PointBatch) -> None:
+    def note_heard(self, work: Work) -> None:
         """Something was received of these devices."""
+        batch = work.batch
+        if work.statuses is not None:
+            self.statuses.append(work.statuses)
         if not len(batch):
             return
         slots = int(batch.slot.max()) + 1

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from lucheng.health_duty import HealthDuty
+from lucheng.rooms import Rooms, open_rooms
+from model.clock import SystemClock
 from model.seams import Outcome
+from model.status_batch import StatusBatch
 from store.series.influx.connection import Connection
-from tests.influx import Influxd, bucket_of, open_influx
-from tests.store.series.conformance import HOUR_MS, ListAudit, drive
+from tests.influx import Influxd, bucket_of
+from tests.lucheng.influx_house import answered, failed, influx_env, panic, settings_of
+from tests.store.series.conformance import HOUR_MS, drive
 
 FOLDER = Path(__file__).resolve().parents[2] / "config" / "files" / "grafana"
 DASHBOARDS = sorted(path.name for path in FOLDER.glob("*.json"))
@@ -32,9 +38,20 @@ def queries(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def written(influxd: Influxd, tmp_path_factory: pytest.TempPathFactory) -> tuple[Connection, str]:
-    """Points of the last minutes, numbers, and hourly values."""
+    """Points of the last minutes, health of cameras and devices, clocks of alarms, and hourly values."""
     folder = tmp_path_factory.mktemp("grafana")
-    store = open_influx(influxd, folder, ListAudit(), device_ids=lambda: ["taxi/0", "taxi/1"])
+    env = influx_env(influxd, folder)
+    with open_rooms(folder / "data", settings_of(env), write=True) as rooms:
+        rooms.registry.ensure(["taxi/0", "taxi/1"])
+        _fill(rooms)
+    connection = Connection(influxd.server(bucket_of(folder)))
+    (task,) = connection.client.tasks_api().find_tasks(name=connection.server.hourly_bucket)
+    list(connection.rows(task.flux, {}, ()))
+    return connection, connection.server.bucket
+
+
+def _fill(rooms: Rooms) -> None:
+    store = rooms.series
     now_ms = int(time.time() * 1000)
     for position in (1, 2):
         points = drive(2, 120, start_ms=now_ms - (3 - position) * 121_000)
@@ -43,15 +60,16 @@ def written(influxd: Influxd, tmp_path_factory: pytest.TempPathFactory) -> tuple
         store.commit(Outcome(position, points), stored_ms=now_ms - (3 - position) * 20_000)
     store.commit(Outcome(3, drive(2, 600, start_ms=now_ms // HOUR_MS * HOUR_MS - 2 * HOUR_MS)), stored_ms=now_ms)
     store.put_numbers("fps", "camera/1", np.array([now_ms - 1000]), np.array([25.0]))
-    store.close()
-    connection = Connection(influxd.server(bucket_of(folder)))
-    (task,) = connection.client.tasks_api().find_tasks(name=connection.server.hourly_bucket)
-    list(connection.rows(task.flux, {}, ()))
-    return connection, connection.server.bucket
+    said = deque([StatusBatch.of([(1, now_ms - 900, now_ms - 800, 1, 77)])])
+    duty = HealthDuty(store, rooms.desk, said, lambda: ["taxi/0", "taxi/1"], SystemClock(), on_fatal=failed)
+    answered(rooms.desk, panic(1, "taxi/1", now_ms - 2_000))
+    answered(rooms.desk, panic(2, "taxi/0", now_ms - 2_000, late=True))
+    duty.look()
+    store.flush()
 
 
 def test_there_are_dashboards() -> None:
-    assert len(DASHBOARDS) == 4
+    assert len(DASHBOARDS) == 5
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
