@@ -59,10 +59,12 @@ class House:
     Args:
         folder: the data folder.
         limits: of the runner.
+        settings: of the rooms.
     """
 
-    def __init__(self, folder: Path, *, limits: RunnerLimits | None = None) -> None:
+    def __init__(self, folder: Path, *, limits: RunnerLimits | None = None, settings: Settings | None = None) -> None:
         self.folder = folder
+        self.settings = settings or Settings()
         self.clock = FakeClock(START_MS)
         self.limits = limits or RunnerLimits(retention_days=0)
         self.rooms: Rooms
@@ -73,7 +75,7 @@ class House:
 
     def open(self) -> Self:
         """Open and recover."""
-        self.rooms = open_rooms(self.folder, Settings(), write=True, clock=self.clock)
+        self.rooms = open_rooms(self.folder, self.settings, write=True, clock=self.clock)
         directory = self.rooms.registry.directory()
 
         def device_ids() -> list[str]:

@@ -136,7 +136,7 @@ def test_nothing_is_lost_while_the_server_dies_hangs_and_comes_back(own_influxd:
     store = _opened(own_influxd, tmp_path / "data", told)
     pipeline = Pipeline(tmp_path / "data", store)
     pipeline.start()
-    for round_ in range(3):
+    for round_ in range(2):
         for _ in range(rng.randrange(5, 20)):
             pipeline.append()
         if round_ == 1:
@@ -154,7 +154,7 @@ def test_nothing_is_lost_while_the_server_dies_hangs_and_comes_back(own_influxd:
         pipeline.wait_until_empty(60)
     assert store.outage is None
     assert told[-1] is None
-    assert sum(words is not None for words in told) == 3
+    assert sum(words is not None for words in told) == 2
     positions = pipeline.log.last_position()
     pipeline.stop()
     all_there(store, positions)
@@ -210,7 +210,7 @@ from store.series.influx.store import InfluxSeries
 from tests.store.series.conformance import T0, ListAudit
 from tests.store.series.influx.test_outage import batch_of
 
-server = Server(url=sys.argv[2], org="city", token="a-token-for-tests-only", bucket="killed")
+server = Server(url=sys.argv[2], org="city", token="a-token-for-tests-only", bucket=sys.argv[3])
 store = InfluxSeries(server, Path(sys.argv[1]), audit=ListAudit(), clock=SystemClock())
 position = store.totals().position
 print("ready", flush=True)
@@ -220,15 +220,16 @@ while True:
 """
 
 
-def test_a_killed_writer_stores_everything_once(influxd: Influxd, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.soak)])
+def test_a_killed_writer_stores_everything_once(influxd: Influxd, tmp_path: Path, kills: int) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     rng = random.Random(seed)
-    server = influxd.server("killed")
+    server = influxd.server(f"killed{kills}")
     set_up(server, retention_days=0, late_days=30, hourly_days=0)
-    for _ in range(2):
+    for _ in range(kills):
         child = subprocess.Popen(
-            [sys.executable, "-c", _CHILD, str(tmp_path), influxd.url],
+            [sys.executable, "-c", _CHILD, str(tmp_path), influxd.url, server.bucket],
             stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[4],
         )  # fmt: skip
         assert child.stdout is not None
