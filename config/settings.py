@@ -317,6 +317,8 @@ def _file_trouble(path: Path) -> str:
             empty = not stream.read(1)
     except OSError as error:
         return f"names {path}, which cannot be read: {error.strerror or error}"
+    except ValueError:  # no file can be called that
+        return "holds a character that no file's name can have"
     return f"names {path}, which is empty" if empty else ""
 
 

@@ -10,8 +10,7 @@ terminal or a path outside the data folder.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +38,10 @@ from console.replay_operations import ReplayOperations
 from console.replay_sessions import Sessions
 from console.report_operations import ReportOperations
 from console.search_operations import SearchOperations
-from console.track_rows import FIRST_MS, LAST_MS, places, track_json
+from console.track_operations import Track, TrackOperations
+from console.track_rows import FIRST_MS, LAST_MS, places
 from console.trip_operations import TripOperations
 from devices.directory import KIND_CODE, KINDS, Directory
-from model.batch import PointBatch
 from model.codes import ALARM_BY_NAME, Reason
 from model.device import Kind, check_device_id
 from model.errors import Refused, TryAgain, UsageError
@@ -73,22 +72,11 @@ __all__ = ["Caller", "Operations", "Track"]
 DEFAULT_MAX_NAMED_DEVICES = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
-    """A device's points in a window."""
-
-    device: str
-    points: PointBatch
-
-    def json_pieces(self) -> Iterator[bytes]:
-        """One JSON object, in pieces."""
-        return track_json(self.device, self.points)
-
-
 class Operations(
     RecordingOperations,
     ContextOperations,
     EvidenceOperations,
+    TrackOperations,
     TripOperations,
     ReportOperations,
     ExportOperations,
@@ -203,27 +191,6 @@ class Operations(
         return self._desk
 
     # -- points -------------------------------------------------------------------------------
-
-    def track(self, caller: Caller, device: str, from_ms: int, to_ms: int, purpose: str | None = None) -> Track:
-        """Points of one device with from_ms <= time < to_ms.
-
-        Raises NotFound, UsageError (the window), Refused (an e-bike without a reason, too many points).
-        """
-        check_device_id(device)
-        why = self._purpose(purpose)
-        if not FIRST_MS <= from_ms < to_ms <= LAST_MS:
-            raise UsageError("The window is empty or out of range.", mend="Give --from before --to, years 1 to 9999.")
-        self._allow_ebikes([device], why, caller)
-        known = self._known(device)
-        grant = Grant(caller.who, caller.role, why, frozenset([device]), from_ms, to_ms)
-        points = self._series.track(grant, device, known.slot, from_ms, to_ms)
-        limit = self._settings.api.max_answer_points
-        if len(points) > limit:
-            raise Refused(
-                f"The track has {len(points)} points, more than {limit}.",
-                mend="Ask for a shorter window, or raise api.max_answer_points.",
-            )
-        return Track(device, points)
 
     def where(
         self, caller: Caller, devices: list[str] | None = None, purpose: str | None = None

@@ -25,7 +25,6 @@ from store.audit import purpose_text
 
 if TYPE_CHECKING:
     from config.sections import Settings
-    from console.operations import Track
     from devices.areas import Areas
     from devices.cameras import CameraRecord
     from devices.directory import Directory
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from devices.nearby import Nearby
     from devices.registry import Registry
     from model.area import Area
+    from model.batch import PointBatch
     from model.presence import Presence
     from store.recordings.folder import Recordings
     from store.series.door import Series
@@ -56,7 +56,7 @@ class SearchHouse(Protocol):
     _camera_gate: CameraGate
     _recordings: Recordings | None
 
-    def track(self, caller: Caller, device: str, from_ms: int, to_ms: int, purpose: str | None = None) -> Track: ...
+    def _points_of(self, caller: Caller, device: str, from_ms: int, to_ms: int, why: Purpose) -> PointBatch: ...
     def _purpose(self, given: str | None) -> Purpose: ...
     def _known(self, device: str) -> Device: ...
     def _note(self, caller: Caller, action: str, target: str = "", purpose: str = "", **detail: Any) -> None: ...

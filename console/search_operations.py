@@ -300,7 +300,7 @@ class SearchOperations:
         asked = {"device": device, "from_ms": from_ms, "to_ms": to_ms}
         read = WideRead("search_cameras", 1, from_ms, to_ms, asked)
         allowed_by = check_wide(self, caller, why, read, approval)
-        points = self.track(caller, device, from_ms, to_ms, purpose).points
+        points = self._points_of(caller, device, from_ms, to_ms, why)
         passes = camera_passes(
             points, camera_views(self, points), PassLimits(max_passes=self._settings.search.max_passes)
         )

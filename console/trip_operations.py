@@ -13,7 +13,7 @@ from console.trip_rows import flip_rows, journeys_of, stop_rows, totals, trip_ro
 
 if TYPE_CHECKING:
     from config.sections import Settings
-    from console.operations import Track
+    from console.track_operations import Track
 
 
 class _Tracks(Protocol):
@@ -21,20 +21,28 @@ class _Tracks(Protocol):
 
     _settings: Settings
 
-    def track(self, caller: Caller, device: str, from_ms: int, to_ms: int, purpose: str | None = None) -> Track: ...
+    def track(
+        self, caller: Caller, device: str, from_ms: int, to_ms: int, purpose: str | None = None, approval: str = ""
+    ) -> Track: ...
 
 
 class TripOperations:
     """See the module."""
 
     def trips(
-        self: _Tracks, caller: Caller, device: str, from_ms: int, to_ms: int, purpose: str | None = None
+        self: _Tracks,
+        caller: Caller,
+        device: str,
+        from_ms: int,
+        to_ms: int,
+        purpose: str | None = None,
+        approval: str = "",
     ) -> dict[str, Any]:
         """Trips and stops of one device with from_ms <= time < to_ms, each in order, its occupancy changes, and totals.
 
         A trip or a stop that began before the window or goes on after it is told as far as it lies within. Raises as `track`.
         """
-        points = self.track(caller, device, from_ms, to_ms, purpose).points
+        points = self.track(caller, device, from_ms, to_ms, purpose, approval).points
         found = journeys_of(points, self._settings)
         return {
             "device": device,

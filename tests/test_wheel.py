@@ -50,7 +50,7 @@ def test_the_wheel_holds_the_rooms_and_the_shipped_files(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for room in ("model", "store", "config", "devices", "ingest", "analytics", "console", "simulator", "lucheng"):
         assert f"{room}/__init__.py" in names
-    shipped = {path.name for path in (ROOT / "config" / "files").iterdir()}
+    shipped = {path.name for path in (ROOT / "config" / "files").rglob("*") if path.is_file()}
     assert {Path(name).name for name in names if name.startswith("config/files/")} == shipped
     assert {"city.toml", "mosquitto.conf", "lucheng.service"} <= shipped
     assert {"console/live/static/live.js", "console/live/static/live.css"} <= set(names)

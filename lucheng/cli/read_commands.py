@@ -11,6 +11,7 @@ import typer
 from console.client import Client
 from console.track_formats import FORMATS
 from lucheng.cli import output
+from lucheng.cli.approval_option import ApprovalId
 from lucheng.cli.choose import reading
 from lucheng.cli.frame import command, group, place
 from lucheng.cli.texts import text
@@ -70,6 +71,7 @@ def track(
     end: Annotated[str, typer.Option("--to", help=text("opt.to"), metavar="TIME")],
     shape: Annotated[str, typer.Option("--format", help=text("track.format"), metavar="FORMAT")] = "table",
     purpose: Purpose = None,
+    approval: ApprovalId = "",
     as_json: Json = False,
 ) -> None:
     check_device_id(device)
@@ -78,7 +80,7 @@ def track(
     with reading(place(context)) as client:
         times = Times(client)
         window = {"from_ms": times.read(start), "to_ms": times.read(end)}
-        parts = client.track(device=device, purpose=purpose, **window)
+        parts = client.track(device=device, purpose=purpose, approval=approval, **window)
         if as_json:
             output.pieces(parts)
             return

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lucheng.cli import output
+from lucheng.cli.approval_option import ApprovalId
 from lucheng.cli.choose import reading
 from lucheng.cli.frame import place
 from lucheng.cli.read_commands import Json, Purpose, Times
@@ -27,12 +28,15 @@ def trips(
     end: Annotated[str, typer.Option("--to", help=text("opt.to"), metavar="TIME")],
     stops: Annotated[bool, typer.Option("--stops", help=text("trips.stops"))] = False,
     purpose: Purpose = None,
+    approval: ApprovalId = "",
     as_json: Json = False,
 ) -> None:
     check_device_id(device)
     with reading(place(context)) as client:
         times = Times(client)
-        found = client.call("trips", device=device, from_ms=times.read(start), to_ms=times.read(end), purpose=purpose)
+        found = client.call(
+            "trips", device=device, from_ms=times.read(start), to_ms=times.read(end), purpose=purpose, approval=approval
+        )
         if as_json:
             output.as_json(found)
             return
