@@ -108,7 +108,9 @@ def test_a_start_loads_only_what_it_needs(data: Path, command: str, unloaded: tu
         f"app({command}, standalone_mode=False)\n"
         f"print('loaded:', sorted(set(sys.modules) & set({unloaded!r})))\n"
     )
+    # A setting in the environment would load what reads settings from there.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("LUCHENG_")}
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=env
     )
     assert done.stdout.splitlines()[-1] == "loaded: []", done.stderr
