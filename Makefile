@@ -75,8 +75,8 @@ $(SERVERS):
 		{ apt-get update -q && apt-get install -y -q --no-install-recommends $(PACKAGES); }; } >/dev/null 2>&1' \
 	|| echo '$@ could not be installed from the Debian packages' >&2
 
-# Most tests wait for processes that they started; two of them at a time keep two cores busy.
-TEST_PROCESSES ?= 2
+# Most tests wait for processes that they started; three of them at a time keep two cores busy.
+TEST_PROCESSES ?= 3
 
 test: test-env servers check
 	$(BIN)/python -m pytest -m 'not soak' -n $(TEST_PROCESSES) --dist worksteal $(ARGS)
