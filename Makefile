@@ -81,8 +81,8 @@ influxd:
 	@command -v influxd >/dev/null || servers/influxd/build.sh >/dev/null || \
 		echo 'There is no influxd: tests of the series in InfluxDB are skipped' >&2
 
-# Most tests wait for processes that they started; two of them at a time keep two cores busy.
-TEST_PROCESSES ?= 2
+# Most tests wait for processes that they started; three of them at a time keep two cores busy.
+TEST_PROCESSES ?= 3
 
 test: test-env servers influxd check
 	$(BIN)/python -m pytest -m 'not soak' -n $(TEST_PROCESSES) --dist worksteal $(ARGS)

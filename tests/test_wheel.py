@@ -26,7 +26,7 @@ def clean_env(folder: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("LUCHENG_", "PYTHON", "PYTEST", "VIRTUAL_ENV", "COVERAGE"))
     }
-    return kept | {"TERM": "dumb", "LUCHENG_CACHE_DIR": str(folder / "cache")}
+    return kept | {"TERM": "dumb", "LUCHENG_CACHE_DIR": str(folder / "cache"), "LUCHENG_DEMO__CAMERAS": "1"}
 
 
 def run(command: list[str], folder: Path, timeout_s: int) -> subprocess.CompletedProcess[str]:

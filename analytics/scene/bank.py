@@ -19,7 +19,7 @@ from analytics.scene.areas import label_map, motion_boxes
 from analytics.scene.events import Events
 from analytics.scene.health import HealthBank, StreamColumns
 from analytics.scene.limits import SceneLimits
-from analytics.scene.motion import CHUNK, MotionPlanes, Planes
+from analytics.scene.motion import CHUNK, Masks, MotionPlanes, Planes, enlarged
 
 __all__ = ["MAX_ZONES", "SceneBank", "SceneLimits", "SceneStep", "StreamColumns", "label_map", "motion_boxes"]
 
@@ -36,7 +36,7 @@ _NEVER_MS = np.iinfo(np.int64).min // 4
 
 @dataclass(frozen=True, slots=True)
 class SceneStep:
-    """What a step says; columns of the step's order. `masks` is a view that the next step overwrites.
+    """What a step says; columns of the step's order. `masks` are overwritten by the next step.
 
     Attributes:
         rows: int32 (n,), as given.
@@ -47,7 +47,7 @@ class SceneStep:
         still: bool (n,), no motion for `still_after_s`.
         zone_px: int32 (n, MAX_ZONES + 1), pixels in motion by label; 0 is outside of zones.
         zone_motion: bool (n, MAX_ZONES + 1), whether a motion event is on there; by the same times as `motion`.
-        masks: uint8 (n, H, W), 255 where there is motion, else 0.
+        masks: gives uint8 (H, W) of each picture, 255 where there is motion, else 0.
         health, health_raised, health_cleared: uint16 (n,), bits of `model.camera.Health` that hold, that began to with this
             picture, that ended.
         learning: bool (n,), the background is not known yet; no motion is told.
@@ -63,7 +63,7 @@ class SceneStep:
     still: Bools
     zone_px: npt.NDArray[np.int32]
     zone_motion: Bools
-    masks: Luma
+    masks: Masks
     health: npt.NDArray[np.uint16]
     health_raised: npt.NDArray[np.uint16]
     health_cleared: npt.NDArray[np.uint16]
@@ -92,7 +92,7 @@ class SceneBank:
         self._motion = MotionPlanes(capacity, limits, height_px, width_px)
         self._health = HealthBank(capacity, limits, height_px, width_px)
         self._ages = Ages(capacity, round(limits.max_gap_s * 1000))
-        self._masks = np.zeros((capacity, height_px, width_px), np.uint8)
+        self._masks = np.zeros((capacity, height_px // 2, width_px // 2), np.uint8)
         self._labels: list[Luma | None] = [None] * capacity
         self._zoned = np.zeros(capacity, np.bool_)
         self._zone_area = np.zeros((capacity, MAX_ZONES + 1), np.int64)
@@ -196,7 +196,7 @@ class SceneBank:
             still=self._events.quiet_for_ms(rows, age_ms) >= self._limits.still_after_s * 1000,
             zone_px=zone_px,
             zone_motion=self._by_zone(rows, age_ms, moving, on, zone_px),
-            masks=self._masks[:n],
+            masks=Masks(self._masks[:n]),
             health=health,
             health_raised=raised,
             health_cleared=cleared,
@@ -204,7 +204,7 @@ class SceneBank:
         )
 
     def _look(
-        self, rows: Rows, luma: Luma, went_ms: Ints, masks: Luma
+        self, rows: Rows, luma: Luma, went_ms: Ints, mask: Luma
     ) -> tuple[npt.NDArray[np.int32], Bools, npt.NDArray[np.int32], Bools]:
         """Pixels in motion, lighting changes, pixels by zone, smears of up to CHUNK cameras; draws their masks."""
         core, limits = self._motion, self._limits
@@ -219,7 +219,7 @@ class SceneBank:
             core.turn(planes, small, turns)
             self._turned_ms[rows[turns]] = age_ms[turns]
         lit = core.relight(planes, small)
-        mask, motion_px = core.find(planes, small)
+        motion_px = core.find(planes, small, mask)
         if turns.any():
             core.learn_noise(planes, turns)
         self._lit_ms[rows[lit]] = age_ms[lit]
@@ -233,11 +233,10 @@ class SceneBank:
         self._follow(rows, planes, small, went_ms, age_ms, smeared)
         mask[smeared], motion_px[smeared] = 0, 0
         zone_px[:, 0] = motion_px
-        self._draw(mask, motion_px, masks)
         for at in np.flatnonzero(motion_px).tolist():
             labels = self._labels[rows[at]]
             if labels is not None:
-                zone_px[at] = np.bincount(labels[masks[at] > 0], minlength=MAX_ZONES + 1)
+                zone_px[at] = np.bincount(labels[enlarged(mask[at]) > 0], minlength=MAX_ZONES + 1)
         if copied:
             core.put_back(rows, planes)
         return motion_px, lit, zone_px, smeared
@@ -254,13 +253,6 @@ class SceneBank:
         self._credit[rows] = credit - whole
         if whole.any():
             self._motion.follow(planes, small, whole.astype(np.uint8))
-
-    def _draw(self, mask: Luma, motion_px: npt.NDArray[np.int32], masks: Luma) -> None:
-        """Masks at the size of the thumbnails; nothing to do where nothing was and nothing is."""
-        if motion_px.any():
-            self._motion.enlarge(mask, masks)
-        elif masks.any():
-            masks[:] = 0
 
     def _by_zone(self, rows: Rows, age_ms: Ints, moving: Bools, motion: Bools, zone_px: npt.NDArray[np.int32]) -> Bools:
         """Whether motion events are on, (n, MAX_ZONES + 1); without zones all motion is outside of them."""

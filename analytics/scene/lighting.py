@@ -67,8 +67,8 @@ def keeps_edges(
     """
     kept = edges = 0
     for axis in (0, 1):
-        was = np.diff(background.astype(np.int32), axis=axis).astype(np.int32)
-        now = np.diff(picture.astype(np.int32), axis=axis).astype(np.int32)
+        was = np.diff(background.astype(np.int16), axis=axis)
+        now = np.diff(picture.astype(np.int16), axis=axis)
         edge = np.abs(was) >= levels
         edges += int(edge.sum())
         same = np.where(was > 0, now > 1, now < -1)

@@ -31,8 +31,26 @@ _SAMPLE = 4
 _BLIND = 255
 #: Fewer than one in so many cameras with motion are cleared of specks one by one, more all together.
 _FEW = 4
+#: What a pixel in motion counts in a sum of 9 that fits a byte.
+_ONE = 255 // 9
 #: A pixel outside these levels is flat because it is saturated, not because it is a smear.
 _DARK, _BRIGHT = 21, 234
+
+
+class Masks:
+    """Masks of the pictures of one step, good until the next step: kept halved, enlarged when one is asked for."""
+
+    __slots__ = ("_halved",)
+
+    def __init__(self, halved: Luma) -> None:
+        self._halved = halved
+
+    def __len__(self) -> int:
+        return len(self._halved)
+
+    def of(self, at: int) -> Luma:
+        """Mask of one picture, uint8 (H, W), 0 or 255; a copy."""
+        return enlarged(self._halved[at])
 
 
 class Planes:
@@ -64,7 +82,6 @@ class MotionPlanes:
         self._all = Planes(*(np.zeros((capacity, *self._shape), np.uint8) for _ in range(5)))
         self._some = Planes(*(np.empty((CHUNK, *self._shape), np.uint8) for _ in range(5)))
         self._scratch = [np.empty((CHUNK, *self._shape), np.uint8) for _ in range(6)]
-        self._twice = np.empty((CHUNK, *self._shape), np.uint16)
         for row in range(capacity):
             self.set_threshold(row, limits.change_levels, None)
 
@@ -149,10 +166,13 @@ class MotionPlanes:
             plane[:] = picture if same or not fit_one else cv2.LUT(plane, table)
         return True
 
-    def find(self, planes: Planes, small: Luma) -> tuple[Luma, npt.NDArray[np.int32]]:
-        """Mask (n, h, w) of the pixels in motion, 0 or 255, and their count in pixels of the thumbnail; after `relight`."""
+    def find(self, planes: Planes, small: Luma, mask: Luma) -> npt.NDArray[np.int32]:
+        """Draw which pixels are in motion, 0 or 255, into `mask` (n, h, w); their count in pixels of the thumbnail (n,).
+
+        After `relight`.
+        """
         n = len(small)
-        apart, recent, change, mask, around = (scratch[:n] for scratch in self._scratch[1:])
+        apart, recent, change = (scratch[:n] for scratch in self._scratch[1:4])
         cv2.absdiff(_flat(small), _flat(planes.old), dst=_flat(recent))
         cv2.min(_flat(apart), _flat(recent), dst=_flat(change))
         cv2.add(_flat(planes.base), _flat(planes.noise), dst=_flat(recent))
@@ -161,21 +181,28 @@ class MotionPlanes:
         busy = np.flatnonzero(sums)
         if len(busy) * _FEW < n:
             for at in busy.tolist():
-                sums[at] = self._clear_specks(mask[at : at + 1], around[at : at + 1])[0]
+                sums[at] = self._clear_specks(mask[at : at + 1])[0]
         elif len(busy):
-            sums = self._clear_specks(mask, around)
-        return mask, (sums // 255 * 4).astype(np.int32)
+            sums = self._clear_specks(mask)
+        return (sums // 255 * 4).astype(np.int32)
 
-    def _clear_specks(self, mask: Luma, around: Luma) -> npt.NDArray[np.int32]:
+    def _clear_specks(self, mask: Luma) -> npt.NDArray[np.int32]:
         """Take lone pixels, which are noise, out of masks (n, h, w); the sums that are left (n,).
 
-        The mean of 9 says how many changed around. The outermost are never set, so what the kernel sees across the border
-        of two cameras is always 0.
+        The sum of 9 says how many changed around. The outermost are never set, so the whole stack is one row of pixels, and
+        what a neighbour beyond a border says is always 0.
         """
-        least = 255 * self._limits.min_neighbours // 9 - 1
-        cv2.blur(_flat(mask), (3, 3), dst=_flat(around))
-        cv2.threshold(_flat(around), least, 255, cv2.THRESH_BINARY, dst=_flat(around))
-        cv2.bitwise_and(_flat(mask), _flat(around), dst=_flat(mask))
+        wide = mask.shape[2]
+        all_of = mask.reshape(1, -1)
+        once, some, around = (self._scratch[at].reshape(1, -1)[:, : mask.size] for at in (1, 2, 4))
+        cv2.threshold(all_of, 0, _ONE, cv2.THRESH_BINARY, dst=once)
+        cv2.add(once[:, :-2], once[:, 1:-1], dst=some[:, :-2])
+        cv2.add(some[:, :-2], once[:, 2:], dst=around[:, 1:-1])
+        around[0, [0, -1]] = 0
+        cv2.add(around[:, : -2 * wide], around[:, wide:-wide], dst=some[:, : -2 * wide])
+        cv2.add(some[:, : -2 * wide], around[:, 2 * wide :], dst=once[:, wide:-wide])
+        cv2.threshold(once, _ONE * self._limits.min_neighbours - 1, 255, cv2.THRESH_BINARY, dst=once)
+        cv2.bitwise_and(all_of, once, dst=all_of)
         return _sums(mask)
 
     def learn_noise(self, planes: Planes, which: Bools) -> None:
@@ -221,15 +248,14 @@ class MotionPlanes:
         flat &= _flat_share(planes.background[at]) < limits.smear_pixel_share / 2
         return bool(flat.mean() >= limits.smear_row_share)
 
-    def enlarge(self, mask: Luma, out: Luma) -> None:
-        """Masks (n, h, w) at the size of the thumbnails, into `out` (n, H, W)."""
-        n, high, wide = mask.shape
-        twice = self._twice[:n]
-        np.multiply(mask, np.uint16(257), out=twice, dtype=np.uint16)  # each pixel twice in a row
-        out.view(np.uint16).reshape(n, high, 2, wide)[:] = twice[:, :, None, :]
-
 
 _ORDER = ("background", "new", "old", "noise", "base")
+
+
+def enlarged(mask: Luma) -> Luma:
+    """A mask (h, w) at the size of the thumbnail (2h, 2w)."""
+    high, wide = mask.shape
+    return np.asarray(cv2.resize(mask, (2 * wide, 2 * high), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 def _flat(planes: Luma) -> Luma:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,7 +199,7 @@ class Analyzer:
     def _objects(self, seen: Looked, picture: Picture) -> list[dict[str, Any]]:
         if self._detector is None or not seen.motion:
             return []
-        boxes = motion_boxes(seen.mask, min_px=MIN_MOVING_PX, max_boxes=MAX_BOXES, grow_px=ROOM_PX)
+        boxes = motion_boxes(seen.mask(), min_px=MIN_MOVING_PX, max_boxes=MAX_BOXES, grow_px=ROOM_PX)
         if not len(boxes):
             return []
         left, top, right, bottom = crop_of(boxes, picture.width_px, picture.height_px)
@@ -226,7 +227,7 @@ def _looked(found: SceneStep, time_ms: int, picture: Picture) -> Looked:
         bool(found.learning[0]),
         float(found.motion_px[0]) / (THUMB_HEIGHT_PX * THUMB_WIDTH_PX),
         found.zone_motion[0],
-        found.masks[0],
+        partial(found.masks.of, 0),
         int(found.health[0]),
         int(found.health_raised[0]),
         int(found.health_cleared[0]),

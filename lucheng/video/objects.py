@@ -99,7 +99,7 @@ class ObjectLooks:
         device = camera.setup.device
         if seen.picture is None or not self._queue.wants(device):
             return
-        boxes = motion_boxes(seen.mask, min_px=MIN_MOVING_PX, max_boxes=MAX_BOXES, grow_px=ROOM_PX)
+        boxes = motion_boxes(seen.mask(), min_px=MIN_MOVING_PX, max_boxes=MAX_BOXES, grow_px=ROOM_PX)
         if not len(boxes):
             return
         picture = seen.picture

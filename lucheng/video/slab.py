@@ -9,7 +9,9 @@ stepping thread.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -40,7 +42,7 @@ class Looked:
         moving, started, ended, still, lighting, learning: see `SceneStep`.
         motion_share: of the picture.
         zone_motion: (MAX_ZONES + 1,) whether there is motion in each zone.
-        mask: (H, W) where there is motion; valid during the call alone.
+        mask: gives (H, W), 255 where there is motion; to be called during the call alone.
         health, health_raised, health_cleared: bits of `Health`.
         picture: the picture itself where the camera keeps it for the detector, else None.
     """
@@ -54,7 +56,7 @@ class Looked:
     learning: bool
     motion_share: float
     zone_motion: npt.NDArray[np.bool_]
-    mask: Luma
+    mask: Callable[[], Luma]
     health: int
     health_raised: int
     health_cleared: int
@@ -225,7 +227,7 @@ class Slab:
             bool(found.learning[at]),
             float(found.motion_px[at]) / (THUMB_HEIGHT_PX * THUMB_WIDTH_PX),
             found.zone_motion[at],
-            found.masks[at],
+            partial(found.masks.of, at),
             int(found.health[at]),
             int(found.health_raised[at]),
             int(found.health_cleared[at]),

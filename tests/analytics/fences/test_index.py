@@ -117,7 +117,7 @@ def tiles(draw: st.DrawFn) -> Any:
     return whole if whole.area > 0 else shapely.box(0, 0, 1, 1)
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(
     drawn=st.lists(tiles(), min_size=1, max_size=4),
     scale=st.sampled_from((1.0, 0.25, 1e-3, 1e-5)),

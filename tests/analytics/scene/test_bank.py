@@ -59,7 +59,7 @@ def test_the_mask_is_on_the_box() -> None:
     step = drive(bank)[0]
     for at in range(20):
         step = one(bank, noisy(with_box(view(), 4 * at), at), 9_000 + at * 100)
-    rows, columns = np.nonzero(step.masks[0])
+    rows, columns = np.nonzero(step.masks.of(0))
     assert step.motion_px[0] == len(rows)
     assert rows.min() >= 38
     assert rows.max() <= 53
@@ -177,7 +177,8 @@ def _streams(count: int) -> list[tuple[Luma, npt.NDArray[np.int64]]]:
 
 
 def _columns(step: SceneStep, at: int) -> list[npt.NDArray[np.generic]]:
-    return [np.array(getattr(step, field.name)[at]) for field in fields(SceneStep) if field.name != "rows"]
+    names = [field.name for field in fields(SceneStep) if field.name not in {"rows", "masks"}]
+    return [np.array(getattr(step, name)[at]) for name in names] + [step.masks.of(at)]
 
 
 def _alone(stream: tuple[Luma, npt.NDArray[np.int64]]) -> list[list[npt.NDArray[np.generic]]]:

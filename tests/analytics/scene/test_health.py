@@ -148,7 +148,7 @@ def test_a_smear_is_corruption_and_no_motion(level: int | None) -> None:
     for number in range(40):
         step = camera.bank.step(ROW, smear(number)[None], np.array([5_000 + number * 200], np.int64))
         assert step.motion_px[0] == 0
-        assert not step.masks[0].any()
+        assert not step.masks.of(0).any()
         camera.health |= int(step.health[0])
     assert camera.health & Health.CORRUPTED
     for number in range(20):

@@ -53,7 +53,7 @@ PACKET = st.tuples(st.integers(0, 255), st.binary(max_size=40)).map(
 
 
 @given(st.lists(st.lists(PACKET | st.binary(max_size=30), max_size=4).map(b"".join), max_size=6))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_stream_raises(chunks: list[bytes]) -> None:
     wired = Wired()
     try:

@@ -32,7 +32,7 @@ def looked(time_ms: int, *zones: int, health: Health = FINE, cleared: Health = F
     mask = np.zeros((THUMB_HEIGHT_PX, THUMB_WIDTH_PX), np.uint8)
     flags = {"moving": False, "motion": False, "started": False, "ended": False, "still": False, "learning": False}
     return Looked(
-        time_ms, **flags, motion_share=0.0, zone_motion=motion, mask=mask, health=int(health), health_raised=0,
+        time_ms, **flags, motion_share=0.0, zone_motion=motion, mask=lambda: mask, health=int(health), health_raised=0,
         health_cleared=int(cleared), picture=None,
     )  # fmt: skip
 
