@@ -11,9 +11,9 @@ that line first: it is "the next ring outward", and its posts are named. Outside
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from devices.nearby import DEFAULT_CAMERAS
 from devices.sites import Sites
 from model.batch import PointBatch
 from model.desk import DeskAlarm, Unit, UnitState
-from model.errors import NotFound
+from model.errors import NotFound, TryAgain
 from model.fence import Fence, FenceSet
 from model.geo import bearing_deg, haversine_m
 from model.grant import Grant, Purpose
@@ -46,6 +46,7 @@ TRACK_BEFORE_MS = 30 * 60_000
 TRACK_AFTER_MS = 15 * 60_000
 
 _Place = tuple[float, float]
+Answer = TypeVar("Answer")
 
 
 def track_window(alarm: DeskAlarm, now_ms: int) -> tuple[int, int]:
@@ -96,18 +97,31 @@ def read_context(
     role: str,
     place: bool,
 ) -> dict[str, Any]:
-    """`alarm_context` with what it needs of the series, read (and so audited) for `who` under `role`."""
+    """`alarm_context` with what it needs of the series, read (and so audited) for `who` under `role`.
+
+    While the store's server is away an alarm comes without its track and without the places of units: nobody waits for them.
+    """
     return alarm_context(
         alarm,
         registry=registry,
         nearby=nearby,
         units=units,
-        unit_places=read_unit_places(series, nearby, units, who=who, role=role, alarm_id=alarm.alarm.id),
+        unit_places=_unless_away(
+            lambda: read_unit_places(series, nearby, units, who=who, role=role, alarm_id=alarm.alarm.id),
+            PointBatch.empty(),
+        ),
         fences=fences,
         now_ms=now_ms,
         place=place,
-        track=read_track(series, nearby, alarm, now_ms, who=who, role=role, place=place),
+        track=_unless_away(lambda: read_track(series, nearby, alarm, now_ms, who=who, role=role, place=place), None),
     )
+
+
+def _unless_away(read: Callable[[], Answer], without: Answer) -> Answer:
+    try:
+        return read()
+    except TryAgain:
+        return without
 
 
 def alarm_context(

@@ -224,7 +224,8 @@ class Runner:
 
     def stop(self, *, drain_s: float) -> bool:
         """Work off what is in the log for at most `drain_s`, then stop; True when nothing is left."""
-        if self._series.state().away:
+        store = self._series.state()
+        if store.kind == "influx" and store.away:
             drain_s = 0.0  # what is in the log stays there
         drained = self.wait_for(self._log.last_position(), timeout_s=drain_s)
         self._stop.set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -36,6 +36,8 @@ Answer = TypeVar("Answer")
 
 DEFAULT_MAX_FLEET_BATCH_ROWS = 65_536
 DEFAULT_MAX_SEARCH_MS = 31 * DAY_MS
+#: How long a read of a device's day may take: an operator waits for it. It takes 0.03 s.
+QUICK_TIMEOUT_MS = 5_000
 #: How long a read waits before it asks a server once more that has just closed the connection.
 _READ_AGAIN_S = 0.1
 
@@ -68,6 +70,9 @@ class InfluxReads:
         limits: ReadLimits,
     ) -> None:
         self._connection = connection
+        self._quick = Connection(
+            replace(connection.server, query_timeout_ms=min(QUICK_TIMEOUT_MS, connection.server.query_timeout_ms))
+        )
         self._local = local
         self._audit = audit
         self._limits = limits
@@ -79,7 +84,8 @@ class InfluxReads:
         self._note(grant, "series.track", device, from_ms, to_ms)
         if to_ms <= from_ms:
             return PointBatch.empty()
-        return self._ask(lambda: reading.points(self._connection, [slot], from_ms, to_ms)).points
+        connection = self._quick if to_ms - from_ms <= DAY_MS else self._connection
+        return self._ask(lambda: reading.points(connection, [slot], from_ms, to_ms)).points
 
     def fleet(self, grant: Grant, from_ms: int, to_ms: int) -> Iterator[PointBatch]:
         """Points of all devices in the window, in bounded batches ordered by (slot, time) within an hour, audited first."""
@@ -216,6 +222,8 @@ class InfluxReads:
             raise
         except Away:
             time.sleep(_READ_AGAIN_S)
+            if self._away() is not None:
+                raise
             return call()
 
     def _in_memory(self) -> NewestPoints | None:

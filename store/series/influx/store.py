@@ -36,6 +36,7 @@ from model.seams import Audit, Outcome, Problem, Samples, Totals
 from store.ledger import DEFAULT_MAX_QUARANTINE_ROWS_PER_REASON
 from store.series.door import Moved, OnOutage, SeriesState
 from store.series.influx import reading, state
+from store.series.influx.checking import check
 from store.series.influx.connection import Away, Connection, Denied, Server
 from store.series.influx.line_protocol import DEFAULT_MAX_BODY_BYTES, MIN_TIME_MS, Prefixes, Room, point_lines
 from store.series.influx.local import FILE, LocalFile
@@ -54,8 +55,6 @@ from store.series.influx.sending import (
 from store.series.schema import DAY_MS
 
 DEFAULT_HISTORY_EVERY_MS = 10_000
-#: How long the first question to the server may take when the store is opened; later ones wait longer.
-FIRST_TIMEOUT_MS = 5_000
 
 
 class InfluxSeries(InfluxReads):
@@ -145,13 +144,7 @@ class InfluxSeries(InfluxReads):
     def _try_to_meet(self) -> None:
         """At the start, where nobody waits: a server that is away is met by the first commit."""
         try:
-            quick = Connection(
-                replace(self._server, query_timeout_ms=min(FIRST_TIMEOUT_MS, self._server.query_timeout_ms))
-            )
-            try:
-                state.load(quick)
-            finally:
-                quick.close()
+            state.load(self._quick)
             self._counters = self._load()
         except Denied as error:
             if not self._counters:
@@ -368,25 +361,7 @@ class InfluxSeries(InfluxReads):
     def check(self) -> list[Problem]:
         """Count every stored day on the server and report what does not agree with the counters. Changes nothing."""
         self._alive()
-        try:
-            counters = self._ask(lambda: state.load(self._connection))
-            found = self._ask(lambda: reading.days(self._connection))
-        except (Away, StoreError) as error:
-            return [Problem(f"InfluxDB bucket {self._server.bucket}", error.message, error.mend)]
-        wanted = state.by_day(counters)
-        problems = []
-        for day in sorted(set(wanted) | set(found)):
-            if wanted.get(day, 0) != found.get(day, 0):
-                date = np.datetime64(day, "D")
-                what = f"{found.get(day, 0)} points are there of {wanted.get(day, 0)} that were stored that day"
-                mend = "Restore the server from a back-up of that time; a commit under way while it is counted shows here, too."
-                problems.append(Problem(f"InfluxDB bucket {self._server.bucket}, stored day {date}", what, mend))
-        if sum(wanted.values()) != counters.get(state.STORED, 0):
-            what = f"the days hold {sum(wanted.values())} points, the counter says {counters.get(state.STORED, 0)}"
-            problems.append(
-                Problem(f"InfluxDB bucket {self._server.state_bucket}", what, "Restore the server from a back-up.")
-            )
-        return problems
+        return check(self._connection)
 
     def close(self) -> None:
         """Write what waits in memory once more, and release everything; every later call raises StoreError."""
@@ -397,6 +372,7 @@ class InfluxSeries(InfluxReads):
             self._closed = True
             self._pending.close(there=self._sender.outage is None)
             self._connection.close()
+            self._quick.close()
             self._local.close()
 
     def numbers(

@@ -17,6 +17,7 @@ from model.errors import TryAgain
 from tests.conftest import Mosquitto
 from tests.influx import Influxd
 from tests.lucheng.faults.conftest import REGISTER
+from tests.lucheng.faults.desk_side import PURPOSE
 from tests.lucheng.faults.judge import enough, fresh, judge, seeded
 from tests.lucheng.faults.ledger import Sent
 from tests.lucheng.faults.sender import SenderProcess
@@ -94,6 +95,9 @@ def test_an_outage_loses_nothing_and_alarms_ring_all_the_time(
         _alarms_go_on(service)
         with pytest.raises(TryAgain):
             list(service.client().track(device="taxi/1", from_ms=0, to_ms=LATER_MS, purpose="test"))
+        (shown,) = service.client().call("alarm_list", kind="sos", purpose=PURPOSE, limit=1)
+        brought = service.client().call("alarm_show", alarm=shown["alarm"], purpose=PURPOSE)["context"]
+        assert (brought["place_hidden"], brought["track"]["points"]) == (False, None)
         assert "series_away_s" in service.client().metrics()
         found = lucheng(service.data, "doctor", env=env).stdout
         assert "points wait in the log" in found
@@ -174,7 +178,7 @@ def _caught_up(service: ServiceProcess, rate: int, away_s: float) -> float:
     print(
         f"{before['in_flight']} points waited; {live:.0f} points/s came in meanwhile; stored at {stored:.0f} points/s"
     )
-    return stored / max(live, 1.0)
+    return float(stored / max(live, 1.0))
 
 
 @pytest.mark.soak
