@@ -68,7 +68,30 @@ def seen(folder: Path, env: dict[str, str]) -> dict[str, Any]:
     """What the commands that read say of a folder."""
     status = answer(folder, "status", env=env)
     check = answer(folder, "store", "check", env=env)
-    return {
+    date = time.strftime("%Y-%m-%d", time.gmtime(START_MS / 1000))
+    said = {
+        "report": ("report", "supervision", "--date", date, "--device", "taxi/7", "--purpose", "supervision"),
+        "search": (
+            "search",
+            "inside",
+            "40.603,109.8,150",
+            *WINDOW,
+            "--device",
+            "taxi/7",
+            "--device",
+            "taxi/9",
+            "--json",
+        ),
+        "export": ("export", "tracks", *WINDOW, "--device", "taxi/7", "--plain"),
+        "replay": ("replay", "taxi/7", *WINDOW, "--json", "--step", "600"),
+    }
+    texts = {}
+    for name, command in said.items():
+        done = lucheng(folder, *command, env=env)
+        assert done.returncode == 0, done.stderr
+        texts[name] = done.stdout
+    assert min(map(len, texts.values())) > 200
+    return texts | {
         "track": answer(folder, "track", "taxi/7", *WINDOW, env=env),
         "where": answer(folder, "where", "--purpose", "test", env=env),
         "quarantine": answer(folder, "quarantine", "list", "--purpose", "test", env=env),
