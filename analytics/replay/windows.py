@@ -31,8 +31,10 @@ DEFAULT_MAX_PIECE_POINTS = 20_000_000
 #: Gives the points of any devices with from_ms <= time < to_ms, in any order.
 Load = Callable[[int, int], Iterable[PointBatch]]
 
-#: What a frame is made of; the other columns of a fleet's hour are not copied.
-_OF_FRAMES = frozenset({"slot", "time_ms", "lat", "lon", "speed_kmh", "heading_deg", "flags", "marks"})
+#: What a frame is made of, with what orders and tells apart points of one time; other columns of a fleet's hour are not copied.
+_OF_FRAMES = frozenset(
+    {"slot", "time_ms", "seq", "lat", "lon", "speed_kmh", "heading_deg", "flags", "marks", "alarm_bits"}
+)
 
 
 @dataclass(frozen=True, slots=True)
