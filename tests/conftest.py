@@ -166,6 +166,20 @@ def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
     """One running influxd for all tests of a process; each test has buckets of its own (`tests.influx.bucket_of`)."""
     from tests.influx import Influxd
 
-    server = Influxd(tmp_path_factory.mktemp("influxd"), lasting=False).start()
-    yield server
-    server.stop()
+    server = Influxd(tmp_path_factory.mktemp("influxd"), lasting=False)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def own_influxd(tmp_path: Path) -> Iterator[Influxd]:
+    """One that may be killed and started again."""
+    from tests.influx import Influxd
+
+    server = Influxd(tmp_path / "influxd")
+    try:
+        yield server.start()
+    finally:
+        server.kill()

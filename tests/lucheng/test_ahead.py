@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -28,14 +27,6 @@ from tests.lucheng.influx_house import influx_env, settings_of
 
 SECONDS = 120
 BITS = [1 << ALARM_BY_NAME[kind].bit for kind in ("sos", "antenna_cut", "camera_fault", "collision")]
-
-
-@pytest.fixture
-def own_influxd(tmp_path: Path) -> Iterator[Influxd]:
-    """One that may be killed."""
-    server = Influxd(tmp_path / "influxd").start()
-    yield server
-    server.kill()
 
 
 def morning(house: House, rng: Random) -> list[NewRecord]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +23,6 @@ from store.series.influx.connection import Connection
 from tests.influx import Influxd, bucket_of
 from tests.lucheng.in_process import answer, lucheng
 from tests.lucheng.influx_house import influx_env, settings_of
-
-
-@pytest.fixture
-def own_influxd(tmp_path: Path) -> Iterator[Influxd]:
-    """One that may be killed."""
-    server = Influxd(tmp_path / "influxd").start()
-    yield server
-    server.kill()
 
 
 def test_a_mirror_is_filled_after_an_outage(own_influxd: Influxd, tmp_path: Path) -> None:

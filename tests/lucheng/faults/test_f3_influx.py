@@ -34,14 +34,6 @@ LATER_MS = 4_102_444_800_000
 
 
 @pytest.fixture
-def own_influxd(tmp_path: Path) -> Iterator[Influxd]:
-    """One that may be killed."""
-    server = Influxd(tmp_path / "influxd").start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
 def env(own_influxd: Influxd, tmp_path: Path) -> dict[str, str]:
     """Settings of the service."""
     return {**REGISTER, **influx_env(own_influxd, tmp_path)}

@@ -126,8 +126,8 @@ def test_a_copy_needs_its_server(influxd: Influxd, tmp_path: Path) -> None:
     source.close()
 
 
-def test_a_mirror_has_every_point_but_those_that_it_missed(tmp_path: Path) -> None:
-    influxd = Influxd(tmp_path / "influxd").start()
+def test_a_mirror_has_every_point_but_those_that_it_missed(own_influxd: Influxd, tmp_path: Path) -> None:
+    influxd = own_influxd
     server = influxd.server("mirror")
     set_up(server, retention_days=0, late_days=30, hourly_days=0)
     mirror = Mirror(server, clock=SystemClock(), wait_s=0.0, retry_min_ms=1, retry_max_ms=20)
@@ -158,4 +158,3 @@ def test_a_mirror_has_every_point_but_those_that_it_missed(tmp_path: Path) -> No
     mirror.flush()
     assert reading.numbers(connection, "fps", "camera/1", T0, T0 + 1)[1].tolist() == [25.0]
     store.close()
-    influxd.stop()

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,17 +110,9 @@ def all_there(store: InfluxSeries, positions: int) -> None:
         np.testing.assert_array_equal(found.column(name), sent.column(name))
 
 
-@pytest.fixture
-def own_influxd(tmp_path: Path) -> Iterator[Influxd]:
-    """One that may be killed."""
-    server = Influxd(tmp_path / "influxd").start()
-    yield server
-    server.kill()
-
-
 def _opened(influxd: Influxd, folder: Path, told: list[str | None]) -> InfluxSeries:
     folder.mkdir()
-    server = replace(influxd.server("outage"), write_timeout_ms=1_500)
+    server = replace(influxd.server("outage"), write_timeout_ms=1_500, query_timeout_ms=5_000)
     set_up(server, retention_days=0, late_days=30, hourly_days=0)
     return InfluxSeries(
         server, folder, audit=ListAudit(), clock=SystemClock(), retry_min_ms=20, retry_max_ms=200, on_outage=told.append
@@ -154,7 +145,7 @@ def test_nothing_is_lost_while_the_server_dies_hangs_and_comes_back(own_influxd:
         pipeline.wait_until_empty(60)
     assert store.outage is None
     assert told[-1] is None
-    assert sum(words is not None for words in told) == 2
+    assert sum(words is not None for words in told) >= 2
     positions = pipeline.log.last_position()
     pipeline.stop()
     all_there(store, positions)
