@@ -135,6 +135,7 @@ class AlarmBinding:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._backlog: dict[int, deque[_Bound]] = {severity: deque() for severity in (1, 2, 3)}
+        self._in_hand: list[_Bound] = []
         self._seen: OrderedDict[tuple[str, int], bool] = OrderedDict()
         self._woken: dict[str, int] = {}
         self._position = 0
@@ -202,12 +203,14 @@ class AlarmBinding:
         """A slice of what is to be done now; whether there is more. Raises StoreError where the desk cannot be read."""
         self._recover()
         self._collect()
-        for bound in self._slice():
+        self._take_slice()
+        for bound in self._in_hand:
             try:
                 self._bind(bound)
             except Exception as error:  # one alarm must not stop the others
                 self._count("failed")
                 _log.error("an alarm was not bound", alarm=bound.alarm.alarm.id, error=str(error), exc_info=True)
+        self._in_hand.clear()
         self._expire()
         self._begin()
         return any(self._backlog.values())
@@ -248,12 +251,12 @@ class AlarmBinding:
         while len(self._seen) > MAX_SEEN:
             self._seen.popitem(last=False)
 
-    def _slice(self) -> list[_Bound]:
-        found: list[_Bound] = []
+    def _take_slice(self) -> None:
+        """Take what is bound next in hand; what is waiting or in hand is never in neither."""
         for waiting in self._backlog.values():
-            while waiting and len(found) < SLICE:
-                found.append(waiting.popleft())
-        return found
+            while waiting and len(self._in_hand) < SLICE:
+                self._in_hand.append(waiting[0])
+                waiting.popleft()
 
     # -- binding ------------------------------------------------------------------------------
 

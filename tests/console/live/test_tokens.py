@@ -87,7 +87,7 @@ def test_a_session_is_sealed_and_ends() -> None:
         "",
         ".",
         f"{int(ends) + 1}.{seal}",
-        f"{ends}.{seal[:-1]}0",
+        f"{ends}.{seal[:-1]}{(int(seal[-1], 16) + 1) % 16:x}",
         f"{ends}.",
         f"{ends}.{seal}é",
         GOOD,

@@ -212,7 +212,9 @@ class House:
 
         def quiet() -> bool:
             binding = self.binding
-            if binding._position < last or any(binding._backlog.values()) or not binding._recovered:
+            if binding._position < last or not binding._recovered:
+                return False
+            if any(binding._backlog.values()) or binding._in_hand:
                 return False
             self.clock.advance(0.5)
             self.maker.tick()
