@@ -23,12 +23,12 @@ from lucheng.logs import logger
 from model.errors import LuchengError, StoreError
 from model.seams import Samples
 from model.status_batch import StatusBatch
+from store.desk.stats import CLOCKS, LATE_PREFIX
 
 if TYPE_CHECKING:
     from collections import deque
 
     from model.alarm import Alarm
-    from model.clock import Clock
     from model.seams import SeriesStore
     from store.desk.desk import DeskFile
 
@@ -39,15 +39,6 @@ CATCH_UP_EVENTS = 2_000
 #: Series in one transaction of the store.
 MAX_PUT = 100
 REPEAT_MS = 3_600_000
-CLOCKS = (
-    "to_receive_ms",
-    "to_show_ms",
-    "to_acknowledge_ms",
-    "to_dispatch_ms",
-    "to_scene_ms",
-    "total_ms",
-    "response_ms",
-)
 
 _log = logger(__name__)
 
@@ -60,7 +51,6 @@ class HealthDuty:
         desk: tells what alarms went through.
         statuses: what devices said since the last look; taken from its left.
         device_ids: the registry's ids by slot.
-        clock: source of time.
         on_fatal: called when the series store fails.
     """
 
@@ -70,7 +60,6 @@ class HealthDuty:
         desk: DeskFile,
         statuses: deque[StatusBatch],
         device_ids: Callable[[], list[str]],
-        clock: Clock,
         *,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
@@ -78,7 +67,6 @@ class HealthDuty:
         self._desk = desk
         self._statuses = statuses
         self._device_ids = device_ids
-        self._clock = clock
         self._on_fatal = on_fatal
         self._event = max(desk.last_event() - CATCH_UP_EVENTS, 0)
         #: What was told of each slot: online, battery, and when.
@@ -154,7 +142,7 @@ class HealthDuty:
 
 
 def _of_alarm(alarm: Alarm) -> Iterator[Samples]:
-    late = "late_" if alarm.late else ""
+    late = LATE_PREFIX if alarm.late else ""
     for clock in CLOCKS:
         value = getattr(alarm, clock)
         if value is not None:

@@ -236,7 +236,6 @@ class Service:
             rooms.desk,
             self.steps.statuses,
             lambda: self.directory.ids,
-            self.clock,
             on_fatal=self.fail,
         )
         self.health.start()

@@ -14,7 +14,6 @@ import pytest
 
 from lucheng.health_duty import HealthDuty
 from lucheng.rooms import Rooms, open_rooms
-from model.clock import SystemClock
 from model.seams import Outcome
 from model.status_batch import StatusBatch
 from store.series.influx.connection import Connection
@@ -61,7 +60,7 @@ def _fill(rooms: Rooms) -> None:
     store.commit(Outcome(3, drive(2, 600, start_ms=now_ms // HOUR_MS * HOUR_MS - 2 * HOUR_MS)), stored_ms=now_ms)
     store.put_numbers("fps", "camera/1", np.array([now_ms - 1000]), np.array([25.0]))
     said = deque([StatusBatch.of([(1, now_ms - 900, now_ms - 800, 1, 77)])])
-    duty = HealthDuty(store, rooms.desk, said, lambda: ["taxi/0", "taxi/1"], SystemClock(), on_fatal=failed)
+    duty = HealthDuty(store, rooms.desk, said, lambda: ["taxi/0", "taxi/1"], on_fatal=failed)
     answered(rooms.desk, panic(1, "taxi/1", now_ms - 2_000))
     answered(rooms.desk, panic(2, "taxi/0", now_ms - 2_000, late=True))
     duty.look()

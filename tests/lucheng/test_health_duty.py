@@ -26,7 +26,7 @@ def read(rooms: Rooms, series: str, source: str) -> dict[int, float]:
 
 
 def made(rooms: Rooms, said: deque[StatusBatch]) -> HealthDuty:
-    return HealthDuty(rooms.series, rooms.desk, said, lambda: IDS, rooms.clock, on_fatal=failed)
+    return HealthDuty(rooms.series, rooms.desk, said, lambda: IDS, on_fatal=failed)
 
 
 @pytest.mark.parametrize("mode", ["off", "store"])
