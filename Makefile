@@ -1,8 +1,12 @@
 # make env    .venv with everything the service needs, from hash-locked requirements
 # make demo   env, then a synthetic city through a real broker (DATA=FILE plays real data, SPEED=60 times as fast)
+# make demo-cluster  the demo on three machines (network namespaces, as root), one of which is killed before your eyes
 # make test   test dependencies, the servers (mosquitto, RTSP, Chromium) where they may be installed, `make check`, every test
 # make test-yolo  the extra lucheng[yolo] in an environment of its own: 6 GB, kept in LUCHENG_CACHE_DIR or ~/.cache/lucheng
 # make influxd  the InfluxDB server that tests and benchmarks start, built once and kept in LUCHENG_CACHE_DIR or ~/.cache/lucheng
+# make nats-server  the nats-server that tests and benchmarks start: the one on the PATH, else built once and kept there too
+# make web    the console's pages, built where Node 20.19 or newer is (make demo, test and wheel do it themselves)
+# make pictures  the pictures of the console's pages in docs/pictures, out of the demo (NAMES='desk map': these alone)
 # make check  ruff, mypy, floors, generated documents
 # make bench | soak | lock | wheel | clean
 
@@ -25,7 +29,7 @@ TEST_STAMP := .venv/.test-$(shell cat requirements/test.txt requirements/build.t
 UV_LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
-.PHONY: help env test-env yolo-env test-yolo demo test check bench soak lock wheel clean servers mosquitto rtsp-server chromium influxd
+.PHONY: help env test-env yolo-env test-yolo demo demo-cluster test check bench soak pictures lock wheel clean web web-test servers systemd mosquitto haproxy rtsp-server chromium postgres iproute strace influxd nats-server
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -50,19 +54,58 @@ $(TEST_STAMP): $(RUN_STAMP)
 	$(PIP) install --require-hashes --no-build-isolation --use-pep517 -r requirements/test.txt
 	@rm -f .venv/.test-* && touch $@
 
+# Without pages the service runs all the same, so neither a missing Node nor a closed network stops the demo.
 demo: env
+	@$(MAKE) --no-print-directory web || echo 'The console has no pages: what is above must be mended, then `make web`.' >&2
 	@$(BIN)/lucheng demo $(if $(DATA),--data-file '$(DATA)') $(if $(FORMAT),--format '$(FORMAT)') $(if $(SPEED),--speed '$(SPEED)') \
 		$(if $(filter command line environment,$(origin SECONDS)),--seconds '$(SECONDS)') $(ARGS)
+
+# PostgreSQL and iproute2 come from the packages where they may; the others are built once (nats-server half a minute, influxd 7 minutes).
+demo-cluster: env postgres iproute influxd nats-server
+	@$(MAKE) --no-print-directory web || echo 'The console has no pages: what is above must be mended, then `make web`.' >&2
+	@$(BIN)/lucheng demo --machines 3 $(if $(filter command line environment,$(origin SECONDS)),--seconds '$(SECONDS)') $(ARGS)
+
+# Stamps carry the hash of what they were made from, as those of the environment do; the one of the pages lies among them.
+WEB_BUILT = console/web/built
+WEB_NODE = command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
+	process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
+WEB_NO_NODE = 'The console has no pages: they need Node 20.19 or newer (nodejs and npm, from https://nodejs.org or your packages), then `make web`.'
+WEB_MODULES := web/node_modules/.made-$(shell cat web/package.json web/package-lock.json 2>/dev/null | cksum | tr -d ' ')
+WEB_STAMP := $(WEB_BUILT)/.made-$(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null | LC_ALL=C sort | \
+	xargs -d '\n' cat -- 2>/dev/null | cksum | tr -d ' ')
+
+web:
+	@if [ -e '$(WEB_STAMP)' ]; then exit 0; elif ! { $(WEB_NODE); }; then echo $(WEB_NO_NODE) >&2; exit 0; fi; set -e; \
+	if [ ! -e '$(WEB_MODULES)' ]; then \
+		(cd web && npm ci --no-audit --no-fund --loglevel=error) && touch '$(WEB_MODULES)'; fi; \
+	(cd web && npm run --silent build -- --logLevel warn) && touch '$(WEB_STAMP)'
+
+# Types hold that every text is in both languages; these hold the queue, the clocks, the stream and the replay.
+web-test: web
+	@if [ -e '$(WEB_STAMP)' ]; then cd web && npm test --silent; fi
 
 # Programs that tests and benchmarks start, from the Debian packages. Each is: what shows that it is there, then what to install.
 mosquitto: HAVE = PATH="$$PATH:/usr/sbin:/usr/local/sbin"; command -v mosquitto
 mosquitto: PACKAGES = mosquitto
+haproxy: HAVE = PATH="$$PATH:/usr/sbin:/usr/local/sbin"; command -v haproxy
+haproxy: PACKAGES = haproxy
 rtsp-server: HAVE = /usr/bin/python3 tests/ingest/video/rtsp_server.py --check
 rtsp-server: PACKAGES = gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
-chromium: HAVE = command -v chromium
-chromium: PACKAGES = chromium
-SERVERS = mosquitto rtsp-server chromium
+# With glyphs for the Chinese pages, which are looked at and measured.
+chromium: HAVE = command -v chromium-headless-shell && fc-list :lang=zh family | grep -q .
+chromium: PACKAGES = chromium-headless-shell fonts-wqy-zenhei
+# Debian's package also makes and starts a cluster of its own, which nothing here uses.
+postgres: HAVE = PATH="$$PATH:$$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -1)"; command -v postgres
+postgres: PACKAGES = postgresql
+iproute: HAVE = command -v ip
+iproute: PACKAGES = iproute2
+strace: HAVE = command -v strace
+strace: PACKAGES = strace
+# The programs alone, which read our units: nothing is started by it.
+systemd: HAVE = command -v systemd-analyze
+systemd: PACKAGES = systemd
+SERVERS = systemd mosquitto rtsp-server chromium postgres haproxy iproute strace
 
 servers: $(SERVERS)
 
@@ -81,10 +124,15 @@ influxd:
 	@command -v influxd >/dev/null || servers/influxd/build.sh >/dev/null || \
 		echo 'There is no influxd: tests of the series in InfluxDB are skipped' >&2
 
-# Most tests wait for processes that they started; three of them at a time keep two cores busy.
-TEST_PROCESSES ?= 3
+# nats-server is in Debian, but older than what is needed of it: the one on the PATH, else built once (half a minute) into the cache.
+nats-server:
+	@command -v nats-server >/dev/null || servers/nats-server/build.sh >/dev/null || \
+		echo 'There is no nats-server: tests of the log past one machine are skipped' >&2
 
-test: test-env servers influxd check
+# Most tests wait for processes that they started; four of them at a time keep two cores busy.
+TEST_PROCESSES ?= 4
+
+test: test-env servers influxd nats-server check web-test
 	$(BIN)/python -m pytest -m 'not soak' -n $(TEST_PROCESSES) --dist worksteal $(ARGS)
 
 # The environment of the extra lies outside the checkout, named after what it is made of, so that every checkout with
@@ -122,11 +170,14 @@ check: test-env
 
 # Every benchmark, or one: make bench BENCH=spine ARGS='--scale 10'
 BENCH ?= $(patsubst benchmarks/%.py,%,$(sort $(shell grep -l '^if __name__ == ' benchmarks/*.py)))
-bench: test-env servers influxd
+bench: test-env servers influxd nats-server
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m "benchmarks.$$name" $(ARGS) || exit 1; done
 
-soak: test-env servers influxd
+soak: test-env servers influxd nats-server
 	$(BIN)/python -m pytest -m soak $(ARGS)
+
+pictures: test-env chromium web
+	$(BIN)/python -m tests.web.e2e.pictures $(NAMES)
 
 # Writes every lock anew within the bounds of pyproject.toml; then commit requirements/.
 lock: .venv/bin/python
@@ -138,8 +189,8 @@ lock: .venv/bin/python
 	$(UV_LOCK) --upgrade requirements/yolo-test.in -c requirements/test.txt -c requirements/yolo.txt -o requirements/yolo-test.txt
 	$(UV_LOCK) --upgrade requirements/lock.in -o requirements/lock.txt
 
-wheel: env
+wheel: env web
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 clean:
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv dist build $(WEB_BUILT) web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
