@@ -143,35 +143,66 @@ def _decode(view: memoryview) -> PointBatch:
     at = _HEAD.size
     columns: dict[str, npt.NDArray[Any]] = {}
     for column in COLUMNS if rows else ():
-        dtype = np.dtype(column.dtype)
-        mode = view[at]
-        at += 1
-        if mode == _CONSTANT:
-            columns[column.name] = np.full(rows, np.frombuffer(view, dtype, 1, at)[0], dtype)
-            at += dtype.itemsize
-        elif mode in (_NARROW, _NARROW_NAN):
-            width = view[at]
-            if width not in _NARROW_BYTES:
-                raise ValueError(f"a column of {width} bytes a row")
-            low = _I64.unpack_from(view, at + 1)[0]
-            at += 1 + _I64.size
-            narrow = np.frombuffer(view, f"<u{width}", rows, at)
-            whole = narrow.astype(np.int64)
-            whole += low
-            made = (whole / column.scale).astype(dtype) if column.scale else whole.astype(dtype)
-            if mode == _NARROW_NAN:
-                made[narrow == 0] = np.nan
-            columns[column.name] = made
-            at += rows * width
-        elif mode == _RAW:
-            columns[column.name] = np.frombuffer(view, dtype, rows, at)
-            at += rows * dtype.itemsize
-        else:
-            raise ValueError(f"unknown column mode {mode}")
+        columns[column.name] = _decode_column(view, at, rows, column)
+        at = _column_end(view, at, rows, column)
     extra, at = (decode_extras if magic == MAGIC else _decode_extras_1)(view, at, rows)
     if at != len(view):
         raise ValueError("trailing bytes")
     return PointBatch.of(rows, columns, extra) if not rows else PointBatch(**columns, extra=extra)
+
+
+def column_of(raw: bytes | memoryview, name: str) -> npt.NDArray[Any]:
+    """One column of the batch in `raw`, shape (rows,), without the others. Raises Corrupt when it is not one."""
+    view = memoryview(raw)
+    try:
+        magic, rows = _HEAD.unpack_from(view, 0)
+        if magic not in (MAGIC, _MAGIC_1) or rows > MAX_ROWS:
+            raise ValueError("bad head")
+        at = _HEAD.size
+        for column in COLUMNS:
+            if column.name == name:
+                return _decode_column(view, at, rows, column) if rows else np.zeros(0, column.dtype)
+            at = _column_end(view, at, rows, column) if rows else at
+    except (struct.error, ValueError, IndexError, OverflowError) as error:
+        raise Corrupt(f"not a point batch: {error}", mend="Run `lucheng store check`.") from error
+    raise KeyError(name)
+
+
+def _column_end(view: memoryview, at: int, rows: int, column: Column) -> int:
+    """Where a column that begins at `at` ends. Raises ValueError, IndexError."""
+    mode, itemsize = view[at], np.dtype(column.dtype).itemsize
+    if mode == _CONSTANT:
+        return at + 1 + itemsize
+    if mode in (_NARROW, _NARROW_NAN):
+        return at + 2 + _I64.size + rows * view[at + 1]
+    if mode == _RAW:
+        return at + 1 + rows * itemsize
+    raise ValueError(f"unknown column mode {mode}")
+
+
+def _decode_column(view: memoryview, at: int, rows: int, column: Column) -> npt.NDArray[Any]:
+    """A column that begins at `at`. Raises struct.error, ValueError, IndexError."""
+    dtype = np.dtype(column.dtype)
+    mode = view[at]
+    at += 1
+    if mode == _CONSTANT:
+        return np.full(rows, np.frombuffer(view, dtype, 1, at)[0], dtype)
+    if mode == _RAW:
+        return np.frombuffer(view, dtype, rows, at)
+    if mode not in (_NARROW, _NARROW_NAN):
+        raise ValueError(f"unknown column mode {mode}")
+    width = view[at]
+    if width not in _NARROW_BYTES:
+        raise ValueError(f"a column of {width} bytes a row")
+    low = _I64.unpack_from(view, at + 1)[0]
+    at += 1 + _I64.size
+    narrow = np.frombuffer(view, f"<u{width}", rows, at)
+    whole = narrow.astype(np.int64)
+    whole += low
+    made: npt.NDArray[Any] = (whole / column.scale).astype(dtype) if column.scale else whole.astype(dtype)
+    if mode == _NARROW_NAN:
+        made[narrow == 0] = np.nan
+    return made
 
 
 def _decode_extras_1(view: memoryview, at: int, rows: int) -> tuple[Extras, int]:

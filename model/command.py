@@ -67,6 +67,7 @@ class Command:
         ends_ms: when a listen-in has to end; ended_ms: when it did; 0 neither.
         detail: what the device or the rules answered, in words.
         reply: what came with the answer (a place, parameters), as JSON values.
+        stopped_by: who hung up a listen-in that ran, or "".
     """
 
     id: str
@@ -89,6 +90,7 @@ class Command:
     ended_ms: int = 0
     detail: str = ""
     reply: dict[str, Any] = field(default_factory=dict)
+    stopped_by: str = ""
 
     @property
     def done(self) -> bool:
@@ -156,6 +158,20 @@ def expire(command: Command, now_ms: int) -> Command:
     _still_open(command)
     why = "no answer" if command.state is CommandState.SENT else "not sent in time"
     return _done(command, CommandState.EXPIRED, why, now_ms, {})
+
+
+def hang_up(command: Command, who: str) -> Command:
+    """A person ends a listen-in that runs before its minutes are over; the service then tells the terminal.
+
+    Refused where none runs, and where somebody has done it already.
+    """
+    if not command.listening:
+        raise Refused(f"{command.id} is no listen-in that runs.", mend="Look at its life first.")
+    if command.stopped_by:
+        raise Refused(
+            f"{command.stopped_by} has hung up {command.id} already.", mend="It ends once its terminal is reached."
+        )
+    return _step(command, stopped_by=who)
 
 
 def end(command: Command, now_ms: int) -> Command:

@@ -133,12 +133,13 @@ CASE_STATE_WORDS: dict[CaseState, Word] = {
 
 @dataclass(frozen=True, slots=True)
 class CaseStep:
-    """One step of a case: when, to which state, who, and what was said."""
+    """One step of a case: when, to which state, who, what was said, and where it was handed over, to whom."""
 
     time_ms: int
     state: CaseState
     by: str
     note: str
+    to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,7 @@ class Case:
         owner_ref: reference of the owner's report.
         state: where it stands; open until `CLOSED`.
         steps: its history, oldest first.
+        officer: user name of the officer who has it, "" nobody yet.
     """
 
     id: str
@@ -158,6 +160,12 @@ class Case:
     owner_ref: str
     state: CaseState
     steps: tuple[CaseStep, ...]
+    officer: str = ""
+
+    @property
+    def version(self) -> int:
+        """Grows by 1 with every step."""
+        return len(self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +193,9 @@ class AlarmFilter:
         open_only: not the closed ones; listed_only: neither suppressed nor still shelved.
         kinds, devices, areas: any of these. severity: this one or higher (a lower number); 0 all.
         work: one state of work, or "".
+        side: out of sight in this way, whatever `listed_only` says; "" any.
         since_ms: received at or after.
+        after: (severity, received_ms, id) of the last alarm of the page before, None for the first page.
     """
 
     open_only: bool = True
@@ -196,6 +206,8 @@ class AlarmFilter:
     severity: int = 0
     work: str = ""
     since_ms: int = 0
+    after: tuple[int, int, str] | None = None
+    side: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +250,7 @@ class Desk(Protocol):
     def position(self, consumer: str) -> int: ...
 
     def acknowledge(self, alarm_id: str, version: int, who: str) -> DeskAlarm: ...
-    def hand_over(self, alarm_id: str, version: int, who: str, to: str) -> DeskAlarm: ...
+    def hand_over(self, alarm_id: str, version: int, who: str, to: str, *, note: str = "") -> DeskAlarm: ...
     def dispatch(self, alarm_id: str, version: int, who: str, unit: str, *, eta_ms: int = 0) -> DeskAlarm: ...
     def arrive(self, alarm_id: str, version: int, who: str) -> DeskAlarm: ...
     def resolve(self, alarm_id: str, version: int, who: str, outcome: Outcome, *, reason: str = "") -> DeskAlarm: ...
@@ -295,6 +307,11 @@ class Desk(Protocol):
     def units(self) -> list[Unit]: ...
 
     def report_stolen(self, device: str, owner_ref: str, who: str, *, note: str = "") -> Case: ...
-    def move_case(self, case_id: str, state: CaseState, who: str, *, note: str = "") -> Case: ...
+    def move_case(
+        self, case_id: str, state: CaseState, who: str, *, note: str = "", version: int | None = None
+    ) -> Case: ...
+    def hand_case_over(
+        self, case_id: str, officer: str, who: str, *, note: str = "", version: int | None = None
+    ) -> Case: ...
     def case(self, case_id: str) -> Case: ...
     def cases(self, *, device: str = "", open_only: bool = True, limit: int = 1_000) -> list[Case]: ...

@@ -64,6 +64,7 @@ class Device:
         lat, lon: fixed place of a button, camera or reader (WGS-84), else None.
         created_ms: when it was registered.
         protocol: one of `PROTOCOLS`, or "" when it is not said.
+        version: grows with every change of the device; what a change was decided on.
     """
 
     id: str
@@ -83,6 +84,7 @@ class Device:
     lon: float | None = None
     created_ms: int = 0
     protocol: str = ""
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

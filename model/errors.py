@@ -12,6 +12,7 @@
     │   └── WriterLocked  (75)   another process holds the data folder
     └── StoreError        (1)    the store cannot go on
         ├── Corrupt       (1)    a checksum does not hold
+        ├── Fenced        (1)    somebody newer holds it
         ├── SchemaTooNew  (1)    the data was written by a newer lucheng
         └── AuditUnwritable (1)  no audit row, so no data
 
@@ -73,10 +74,18 @@ class NotFound(LuchengError):
 
 
 class Conflict(LuchengError):
-    """It exists already, or somebody else was first."""
+    """It exists already, or somebody else was first.
+
+    `who` was first, "" where that is not known; `current` is the thing as it is now, as JSON values, None where nothing is.
+    """
 
     code = "conflict"
     http_status = 409
+
+    def __init__(self, message: str, *, mend: str = "", who: str = "", current: object = None) -> None:
+        super().__init__(message, mend=mend)
+        self.who = who
+        self.current = current
 
 
 class Refused(LuchengError):
@@ -130,6 +139,12 @@ class Corrupt(StoreError):
     def __init__(self, message: str, *, mend: str = "", position: int = 0) -> None:
         super().__init__(message, mend=mend)
         self.position = position
+
+
+class Fenced(StoreError):
+    """A newer holder has taken what this one wrote to; nothing was written, and this one must let go and forget its state."""
+
+    code = "fenced"
 
 
 class SchemaTooNew(StoreError):

@@ -1,4 +1,4 @@
-"""Roles: what a person may be, and no others (who has which is a setting until there are accounts)."""
+"""Roles: what a person may be, and no others (who has which: accounts of the console, `[operators]` on the socket)."""
 
 from __future__ import annotations
 

@@ -251,6 +251,31 @@ class SeriesStore(Protocol):
         ...
 
 
+class Snapshots(Protocol):
+    """States as of a log position, one of each name: whoever works goes on from there. A name has at most 64 letters, digits, - and _."""
+
+    def put_snapshot(self, name: str, position: int, blob: bytes) -> None:
+        """Keep the state `blob` of `name` as of log position `position`, durably and whole, in place of the one before.
+
+        Raises:
+            Fenced: a newer holder has written one.
+            StoreError: it is not kept; the one before is.
+        """
+        ...
+
+    def snapshot(self, name: str) -> tuple[int, bytes] | None:
+        """(position, blob) of `name`, None when there is none. Raises Corrupt: never half of one, and never two mixed."""
+        ...
+
+    def forget_snapshot(self, name: str) -> None:
+        """Forget the state of `name`."""
+        ...
+
+    def forget_beyond(self, position: int) -> None:
+        """Forget what is of a later position than the store has."""
+        ...
+
+
 class Audit(Protocol):
     """The append-only, hash-chained record of who read or changed what."""
 
