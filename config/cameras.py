@@ -26,7 +26,7 @@ def _network(text: str) -> str:
 
 def _loopback(text: str) -> str:
     if not ipaddress.ip_address(text).is_loopback:
-        raise ValueError("has to be a loopback address such as 127.0.0.1, until there are accounts")
+        raise ValueError("has to be a loopback address such as 127.0.0.1: it asks for no account")
     return text
 
 
@@ -170,7 +170,7 @@ class Detect(Section):
 
 
 class Live(Section):
-    """Live view in a browser, on this machine until there are accounts · 实时预览"""
+    """Live view by address, without an account, on this machine alone (the pages of the console have their own) · 本机免登录实时预览（控制台页面另有）"""
 
     port: int = setting(0, "TCP port on the loopback interface; 0: off", "回环接口端口；0 为关闭", ge=0, le=65_535)
     listen: LoopbackAddress = setting("127.0.0.1", "loopback address it listens on", "监听的回环地址")

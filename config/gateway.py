@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from ipaddress import ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -10,6 +12,8 @@ from config.base import GIB, KIB, MIB, IpAddress, Section, UserName, setting
 from model.role import Role
 
 _DAY_S = 86_400
+#: Addresses of balancers, as text.
+MAX_NETWORKS_CHARS = 2_000
 #: People with a role of their own.
 MAX_USERS = 10_000
 
@@ -21,6 +25,21 @@ def _known_role(text: str) -> str:
 
 
 RoleName = Annotated[str, AfterValidator(_known_role)]
+
+
+def _networks(text: str) -> str:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    for part in parts:
+        try:
+            ip_network(part)
+        except ValueError:
+            raise ValueError(
+                f"has {part[:60]!r}, which is no address or network; write 10.0.0.5 or 10.0.0.0/24"
+            ) from None
+    return ",".join(parts)
+
+
+Networks = Annotated[str, Field(max_length=MAX_NETWORKS_CHARS), AfterValidator(_networks)]
 
 
 class Gateway(Section):
@@ -44,6 +63,16 @@ class Gateway(Section):
         "OsmAnd/Traccar 客户端的 HTTP 端口；0 为关闭",
         ge=0,
         le=65_535,
+    )
+    proxy_protocol: bool = setting(
+        False,  # noqa: FBT003 the default of a setting
+        "balancers say whose connection it is by the PROXY protocol (version 1 or 2), on the ports of JT/T and GT06",
+        "负载均衡器以 PROXY 协议（v1 或 v2）告知终端真实地址，用于 JT/T 与 GT06 端口",
+    )
+    proxy_sources: Networks = setting(
+        "",
+        "addresses and networks of those balancers, with commas between them; what others say of themselves is not believed",
+        "上述负载均衡器的地址或网段，以逗号分隔；其他来源的声明一律不采信",
     )
     require_auth: bool = setting(
         True,  # noqa: FBT003 the default of a setting
@@ -110,6 +139,13 @@ class Commands(Section):
     reply_timeout_s: int = setting(
         60, "how long a device may take to answer before a command has expired", "终端应答时限（秒）", ge=1, le=3_600
     )
+    hand_timeout_s: float = setting(
+        2.0,
+        "seconds an ingestor may take to say that it has handed a command over; then nobody knows, and it is not sent again",
+        "接入进程确认交付指令的时限（秒）；超时则去向不明，不再重发",
+        ge=0.1,
+        le=30,
+    )
     snapshot_on_sos: bool = setting(
         True,  # noqa: FBT003 the default of a setting
         "a taxi that raises sos is asked for a photo",
@@ -137,7 +173,7 @@ class Evidence(Section):
 
 
 class Operators(Section):
-    """Who may command, until there are accounts · 操作员角色（账号启用前）"""
+    """Roles on the command line; accounts have their own · 命令行用户角色（账号另设）"""
 
     users: Annotated[dict[UserName, RoleName], Field(max_length=MAX_USERS)] = setting(
         {},
@@ -145,3 +181,13 @@ class Operators(Section):
         '操作系统用户与角色，如 { alice = "supervisor" }',
     )
     default_role: RoleName = setting("operator", "role of everybody else", "其他用户的角色")
+
+
+def across_gateway(gateway: Gateway) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Problems that no single value shows: (keys that disagree, what, mend)."""
+    if gateway.proxy_protocol and not gateway.proxy_sources:
+        yield (
+            ("gateway.proxy_protocol",),
+            "is true, but nobody may say whose connection it is",
+            "Set gateway.proxy_sources to the balancers' addresses.",
+        )

@@ -28,13 +28,20 @@ from config.base import (
 )
 from config.cameras import Camera, Clips, Detect, Live, Recording
 from config.clean import Clean
+from config.cluster import Cluster
+from config.database import Database
 from config.desk import Desk
 from config.export import Export
 from config.gateway import Commands, Evidence, Gateway, Operators
 from config.influx import Influx
+from config.map import Map
+from config.metrics import Metrics
+from config.nats import Nats
 from config.rules import Rules
 from config.search import Search
 from config.supervision import Supervision
+from config.video import Video
+from config.web import Accounts, Web
 
 __all__ = ["BROKER_SCHEMES", "Settings", "section_types", "split_url"]
 
@@ -360,6 +367,10 @@ class Settings(Section):
     log: Log = Log()
     series: Series = Series()
     influx: Influx = Influx()
+    nats: Nats = Nats()
+    video: Video = Video()
+    cluster: Cluster = Cluster()
+    database: Database = Database()
     devices: Devices = Devices()
     fences: Fences = Fences()
     clean: Clean = Clean()
@@ -376,10 +387,14 @@ class Settings(Section):
     recording: Recording = Recording()
     detect: Detect = Detect()
     live: Live = Live()
+    map: Map = Map()
+    web: Web = Web()
+    accounts: Accounts = Accounts()
     operators: Operators = Operators()
     trust: Trust = Trust()
     approvals: Approvals = Approvals()
     api: Api = Api()
+    metrics: Metrics = Metrics()
     limits: Limits = Limits()
     demo: Demo = Demo()
 

@@ -23,7 +23,11 @@ from pydantic import ValidationError
 
 from config.base import ENV_DELIMITER, ENV_PREFIX
 from config.cameras import CAMERA_ORDER, across_cameras
+from config.cluster import CLUSTER_ORDER
+from config.database import DATABASE_ORDER, across_database
+from config.gateway import across_gateway
 from config.influx import INFLUX_ORDER, across_influx
+from config.nats import NATS_ORDER, across_nats
 from config.sections import BROKER_SCHEMES, Settings, section_types, split_url
 from config.toml_lines import KeyPath, key_lines, line_of, syntax_line, toml_value
 from model.errors import SettingsError
@@ -43,6 +47,7 @@ _SECRET = frozenset({"mqtt.url"})
 #: Files that must be there when they are named.
 _NAMED_FILES = (
     "mqtt.password_file", "mqtt.doctor_password_file", "mqtt.ca_file", "influx.token_file", "influx.ca_file",
+    "nats.password_file", "nats.ca_file", "database.password_file",
 )  # fmt: skip
 _WANTED = {
     "int_type": "a whole number",
@@ -285,6 +290,12 @@ def _across(settings: Settings) -> Iterator[tuple[tuple[str, ...], str, str]]:
         yield ("mqtt.password_file",), "is set and mqtt.url has a password too", "Remove one of them."
     if mqtt.ca_file is not None and mqtt.url and not BROKER_SCHEMES[split_url(mqtt.url).scheme][1]:
         yield ("mqtt.ca_file",), "is set, but mqtt.url is not mqtts://", "Use mqtts://, or remove mqtt.ca_file."
+    if settings.nats.mqtt and mqtt.files_dir is not None:
+        yield (
+            ("mqtt.files_dir", "nats.mqtt"),
+            "is for a broker, and the nats-servers' listener asks lucheng",
+            "Remove it.",
+        )
     for low, high in (
         ("mqtt.reconnect_min_ms", "mqtt.reconnect_max_ms"),
         ("limits.payload_bytes", "mqtt.max_packet_bytes"),
@@ -293,12 +304,18 @@ def _across(settings: Settings) -> Iterator[tuple[tuple[str, ...], str, str]]:
         ("desk.shift_lead_s", "desk.duty_officer_s"),
         ("rules.low_battery_pct", "rules.low_battery_clear_pct"),
         *CAMERA_ORDER,
+        *CLUSTER_ORDER,
+        *DATABASE_ORDER,
         *INFLUX_ORDER,
+        *NATS_ORDER,
     ):
         if _get(settings, low) > _get(settings, high):
             yield (low, high), f"is more than {high} ({_get(settings, high)})", f"Lower it, or raise {high}."
     yield from across_cameras(settings.camera, settings.clips)
     yield from across_influx(settings.influx)
+    yield from across_nats(settings.nats)
+    yield from across_database(settings.database)
+    yield from across_gateway(settings.gateway)
 
 
 def _url_user(url: str | None) -> str | None:
