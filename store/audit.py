@@ -1,4 +1,5 @@
-"""The audit: who read or changed what, when and why; append-only, each row chained to the one before.
+"""The audit: who read or changed what, when and why; append-only, each row chained to the one before. One SQLite file, or a
+schema of PostgreSQL, where processes on several machines make one chain, each with checkpoints of its own.
 
 Invariants: a row is durable before `append` returns; what cannot be audited raises AuditUnwritable, and the caller
 then neither reads nor changes anything; a row's hash covers its own content and the hash before it, so an
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import struct
 import threading
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from model.clock import Clock
-from model.errors import AuditUnwritable, LuchengError, SchemaTooNew, StoreError, UsageError
+from model.errors import AuditUnwritable, LuchengError, SchemaTooNew, StoreError, TryAgain, UsageError
 from model.grant import Purpose
 from model.seams import Problem
 from store.audit_actions import AUDIT_ACTIONS
 from store.checkpoints import Checkpoint, Checkpoints
-from store.database import connect, migrate, transaction, translated
+from store.database import Connection, Error, ServerError, Where, connect, migrate, raw_text, transaction, translated
 
-__all__ = ["AUDIT_ACTIONS", "AuditLog", "AuditRow", "NewAuditRow", "purpose_text"]
+__all__ = ["AUDIT_ACTIONS", "AuditLog", "AuditRow", "NewAuditRow", "purpose_text", "row_holds"]
 
 #: Rows between two checkpoints; one is written at close, too.
 DEFAULT_CHECKPOINT_ROWS = 100
@@ -41,7 +41,7 @@ DEFAULT_MAX_DETAIL_BYTES = 16_384
 DEFAULT_MAX_LIST_ROWS = 10_000
 _STEP_ROWS = 1_000
 
-_MIGRATIONS = (
+MIGRATIONS = (
     """
 CREATE TABLE audit (
   n INTEGER PRIMARY KEY,
@@ -60,6 +60,8 @@ CREATE TABLE audit (
 _SELECT = "SELECT n, time_ms, who, role, action, target, purpose, detail, prev_hash, hash FROM audit"
 _INSERT = "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _NO_HASH = bytes(32)
+#: Any bytes, told from a BLOB, and back again as they were.
+_RAW = "surrogateescape"
 _NUMBERS = struct.Struct("<qq")
 _LENGTH = struct.Struct("<I")
 _MEND_FOUND = "Keep audit.db and audit.checkpoints for the inquiry, then move both away so that new ones begin."
@@ -98,16 +100,17 @@ def purpose_text(purpose: Purpose) -> str:
 
 
 class AuditLog:
-    """The audit in one file; implements `model.seams.Audit`. Any thread of any process may append.
+    """The audit of one file or place; implements `model.seams.Audit`. Any thread of any process may append.
 
     Args:
-        path: the file, e.g. `audit.db`.
+        path: the file, e.g. `audit.db`, or the place on a server.
         clock: gives the rows their time.
         read_only: list and verify only; every append then raises.
         hold_failure: when it cannot be opened for writing, every append raises that, instead of the opening: the chain
             can still be verified.
-        checkpoints: the file of signed checkpoints; default `audit.checkpoints` beside `path`.
-        key_file: the key that signs them; default `keys/audit.key` beside `path`.
+        folder: where the checkpoints and their key lie; default beside `path`, which then has to be a file.
+        checkpoints: the file of signed checkpoints; default `audit.checkpoints` in `folder`.
+        key_file: the key that signs them; default `keys/audit.key` in `folder`.
         checkpoint_rows: rows between two checkpoints.
 
     Raises:
@@ -117,11 +120,12 @@ class AuditLog:
 
     def __init__(
         self,
-        path: Path,
+        path: Where,
         *,
         clock: Clock,
         read_only: bool = False,
         hold_failure: bool = False,
+        folder: Path | None = None,
         checkpoints: Path | None = None,
         key_file: Path | None = None,
         checkpoint_rows: int = DEFAULT_CHECKPOINT_ROWS,
@@ -130,27 +134,31 @@ class AuditLog:
         self._clock = clock
         self._read_only = read_only
         self._checkpoint_rows = checkpoint_rows
+        if folder is None:
+            if not isinstance(path, Path):
+                raise UsageError("It is not said where the audit's checkpoints lie.", mend="Give the data folder.")
+            folder = path.parent
         self._checkpoints = Checkpoints(
-            checkpoints or path.with_name("audit.checkpoints"), key_file or path.parent / "keys" / "audit.key"
+            checkpoints or folder / "audit.checkpoints", key_file or folder / "keys" / "audit.key"
         )
         self._lock = threading.Lock()
         self._failure: AuditUnwritable | None = None
         self._last_number = 0  # of this object's own rows
         self._last_hash = _NO_HASH
         self._checkpointed = 0  # number of the last row that a checkpoint covers, as this object knows
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Connection | None = None
         if read_only:
             connect(path, read_only=True).close()
             return
         try:
             self._connection = connect(path)
-            self._connection.text_factory = _raw_text
-            migrate(self._connection, _MIGRATIONS, path)
+            raw_text(self._connection, _RAW)
+            migrate(self._connection, MIGRATIONS, path)
             self._refuse_when_rows_are_missing(self._connection)
         except SchemaTooNew:
             self._release()
             raise
-        except (sqlite3.Error, OSError, LuchengError) as error:
+        except (Error, OSError, LuchengError) as error:
             self._release()
             self._failure = error if isinstance(error, AuditUnwritable) else _unwritable(path, error)
             if not hold_failure:
@@ -190,10 +198,11 @@ class AuditLog:
                 self._last_number, self._last_hash = number, row_hash
                 if number - self._checkpointed >= self._checkpoint_rows:
                     self._checkpoint()
-            except (sqlite3.Error, OSError, StoreError) as error:
+            except (Error, OSError, StoreError) as error:
                 failure = error if isinstance(error, AuditUnwritable) else _unwritable(self._path, error)
-                if not (isinstance(error, sqlite3.Error) and "locked" in str(error)):
-                    self._failure = failure  # a failed sync is never tried again
+                busy = isinstance(error, Error) and isinstance(translated(error, self._path), TryAgain)
+                if not busy and not isinstance(error, ServerError):
+                    self._failure = failure  # a failed sync is never tried again; a server takes care of its own
                 raise failure from error
             return number
 
@@ -221,17 +230,28 @@ class AuditLog:
         if not 1 <= limit <= DEFAULT_MAX_LIST_ROWS:
             raise UsageError(f"The limit {limit} is out of range.", mend=f"Ask for 1 to {DEFAULT_MAX_LIST_ROWS} rows.")
         order = "DESC" if newest_first else "ASC"
-        sql = f"""{_SELECT}
-            WHERE (? = 0 OR {"n < ?" if newest_first else "n > ?"})
-            AND (? IS NULL OR who = ?) AND (? IS NULL OR action = ?)
-            ORDER BY n {order} LIMIT ?"""
+        wanted: list[tuple[str, object]] = [("who = ?", who), ("action = ?", action)]
+        wanted.append(("n < ?" if newest_first else "n > ?", after or None))
+        asked = [(condition, value) for condition, value in wanted if value is not None]
+        where = " AND ".join(["1 = 1", *(condition for condition, _ in asked)])
+        sql = f"{_SELECT} WHERE {where} ORDER BY n {order} LIMIT ?"
+        values = (*(value for _, value in asked), limit)
         try:
             with closing(connect(self._path, read_only=True)) as connection:
-                connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-                found = connection.execute(sql, (after, after, who, who, action, action, limit)).fetchall()
-        except sqlite3.Error as error:
+                raw_text(connection, "replace")
+                found = connection.execute(sql, values).fetchall()
+        except Error as error:
             raise translated(error, self._path) from error
         return [AuditRow(*(*row[:7], _detail_of(row[7]))) for row in found]
+
+    @property
+    def path(self) -> Where:
+        """The file, or the place on a server."""
+        return self._path
+
+    def last_checkpoint(self) -> Checkpoint | None:
+        """The newest signed checkpoint, its signature not verified (`verify` does); None where there is none."""
+        return self._checkpoints.last()
 
     def last_number(self) -> int:
         """How many rows there are: the number of the newest one, 0 when there is none."""
@@ -239,7 +259,7 @@ class AuditLog:
             with closing(connect(self._path, read_only=True)) as connection:
                 number: int = connection.execute("SELECT coalesce(max(n), 0) FROM audit").fetchone()[0]
                 return number
-        except sqlite3.Error as error:
+        except Error as error:
             raise translated(error, self._path) from error
 
     def verify(self) -> Problem | None:
@@ -255,9 +275,9 @@ class AuditLog:
                 if self._last_number:
                     signed[self._last_number] = Checkpoint(self._last_number, 0, self._last_hash)
             with closing(connect(self._path, read_only=True)) as connection:
-                connection.text_factory = _raw_text
+                raw_text(connection, _RAW)
                 return self._verify_rows(connection, signed)
-        except sqlite3.Error as error:
+        except Error as error:
             return Problem(self._path.name, f"the file is damaged: {error}", _MEND_FOUND)
         except OSError as error:
             return Problem(self._checkpoints.path.name, f"cannot be read: {error.strerror}", _MEND_FOUND)
@@ -288,10 +308,10 @@ class AuditLog:
             finally:
                 self._release()
 
-    def _insert(self, connection: sqlite3.Connection, texts: Sequence[tuple[bytes, ...]]) -> tuple[int, bytes]:
+    def _insert(self, connection: Connection, texts: Sequence[tuple[bytes, ...]]) -> tuple[int, bytes]:
         last = connection.execute(f"{_SELECT} ORDER BY n DESC LIMIT 1").fetchone()
         number, row_hash = (0, _NO_HASH) if last is None else (last[0], last[9])
-        if number < self._last_number or (last is not None and not _holds(last)):
+        if number < self._last_number or (last is not None and not row_holds(last)):
             raise AuditUnwritable(f"The last rows of {self._path} were changed or deleted.", mend=_MEND_BROKEN)
         time_ms = self._clock.now_ms()
         for row in texts:
@@ -305,7 +325,7 @@ class AuditLog:
             self._checkpoints.add(self._last_number, self._clock.now_ms(), self._last_hash)
             self._checkpointed = self._last_number
 
-    def _refuse_when_rows_are_missing(self, connection: sqlite3.Connection) -> None:
+    def _refuse_when_rows_are_missing(self, connection: Connection) -> None:
         checkpoint = self._checkpoints.last()
         if checkpoint is None:
             return
@@ -317,7 +337,7 @@ class AuditLog:
             )
         self._checkpointed = checkpoint.number
 
-    def _verify_rows(self, connection: sqlite3.Connection, signed: dict[int, Checkpoint]) -> Problem | None:
+    def _verify_rows(self, connection: Connection, signed: dict[int, Checkpoint]) -> Problem | None:
         number, prev_hash, checked = 0, _NO_HASH, 0
         after = -(1 << 63)
         while True:
@@ -330,7 +350,7 @@ class AuditLog:
                     return self._bad(number, "is gone")
                 if row[8] != prev_hash:
                     return self._bad(number, "does not follow the row before it")
-                if not _holds(row):
+                if not row_holds(row):
                     return self._bad(number, "was changed")
                 if number in signed:
                     if signed[number].row_hash != row[9]:
@@ -346,7 +366,7 @@ class AuditLog:
     def _bad(self, number: int, what: str) -> Problem:
         return Problem(f"{self._path.name} row {number}", f"row {number} {what}", _MEND_FOUND)
 
-    def _writable(self) -> sqlite3.Connection:
+    def _writable(self) -> Connection:
         if self._failure is not None:
             raise AuditUnwritable(self._failure.message, mend=self._failure.mend)
         if self._connection is None:
@@ -360,7 +380,7 @@ class AuditLog:
             connection.close()
 
 
-def _unwritable(path: Path, error: Exception) -> AuditUnwritable:
+def _unwritable(path: Where, error: Exception) -> AuditUnwritable:
     if isinstance(error, LuchengError):
         return AuditUnwritable(f"The audit cannot be written: {error.message}", mend=error.mend)
     return AuditUnwritable(
@@ -377,17 +397,13 @@ def _row_hash(number: int, time_ms: int, *fields: bytes) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-def _holds(row: Sequence[Any]) -> bool:
-    """Whether a row as it lies in the file is what was written; read with `_raw_text`. Damage may change types, too."""
+def row_holds(row: Sequence[Any]) -> bool:
+    """Whether a row as it lies in the file is what was written; read with `raw_text`. Damage may change types, too."""
     try:
         texts = [text.encode("utf-8", "surrogateescape") for text in row[2:8]]
         return bool(row[9] == _row_hash(row[0], row[1], *texts, row[8]))
     except (AttributeError, TypeError, UnicodeEncodeError, struct.error):
         return False
-
-
-def _raw_text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")  # any bytes, told from a BLOB, and back again as they were
 
 
 def _checked(
@@ -415,7 +431,9 @@ def _checked(
             f"The audit's detail is longer than {DEFAULT_MAX_DETAIL_BYTES} bytes.", mend="Give counts, not lists."
         )
     # A name may come from the file system with bytes that are no UTF-8: keep it readable, whatever it is.
-    return tuple(text.encode("utf-8", "backslashreplace") for text in (who, role, action, target, purpose, as_json))
+    # No database takes a NUL everywhere; and what is kept has to be what was chained.
+    texts = (text.replace("\0", "\\x00") for text in (who, role, action, target, purpose, as_json))
+    return tuple(text.encode("utf-8", "backslashreplace") for text in texts)
 
 
 def _detail_of(text: str) -> dict[str, Any]:

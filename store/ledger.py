@@ -7,7 +7,6 @@ no transaction: it works inside its caller's.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from model.codes import Reason
 from model.errors import NotFound
 from model.quarantine import Quarantined
 from model.seams import Outcome, Totals
+from store.database import Connection
 
 DEFAULT_MAX_QUARANTINE_ROWS_PER_REASON = 10_000
 DEFAULT_LIST_ROWS = 100
@@ -55,7 +55,7 @@ class Ledger:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         *,
         max_quarantine_rows_per_reason: int = DEFAULT_MAX_QUARANTINE_ROWS_PER_REASON,
     ) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from model.clock import Clock
@@ -20,6 +19,7 @@ from model.grant import Grant
 from model.seams import Audit
 from model.signal import Signal
 from store.audit import purpose_text
+from store.database import Where
 from store.desk import rows
 from store.desk.book import Book
 from store.desk.limits import DEFAULT_MAX_LIST_ROWS, DeskLimits
@@ -47,7 +47,7 @@ class Signals:
     """The signals of one desk file; implements `model.seams.SignalStore`. Any thread may call anything.
 
     Args:
-        path: the file, e.g. `desk.db`.
+        path: the file, e.g. `desk.db`, or the place on a server.
         clock: gives the store time.
         audit: where reads are written down; without one `list` refuses.
         read_only: read beside a running writer.
@@ -59,7 +59,7 @@ class Signals:
 
     def __init__(
         self,
-        path: Path,
+        path: Where,
         *,
         clock: Clock,
         audit: Audit | None = None,

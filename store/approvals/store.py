@@ -1,4 +1,4 @@
-"""`ApprovalStore`: who asked to read something wide, who let it be, how often it was used; and break-glasses; in one SQLite file.
+"""`ApprovalStore`: who asked to read something wide, who let it be, how often it was used; and break-glasses; in one database.
 
 Invariants: a change is durable when a call returns; an approval moves by the pure steps of `model.approval` alone, and only
 from the version that the step was decided on, so that a use is counted once however many processes use it at the same time;
@@ -9,18 +9,17 @@ console does. Rows are never deleted: they say what the audit's rows were allowe
 from __future__ import annotations
 
 import builtins
-import sqlite3
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from model.approval import Approval, ApprovalState, check_break_glass
 from model.clock import Clock
 from model.errors import Conflict, NotFound, Refused, UsageError
 from model.seams import Problem
 from store.approvals.rows import INSERT, MIGRATIONS, SELECT, UPDATE, approval_of, row_of
+from store.database import Connection, Where
 from store.kept_file import KeptFile
 
 #: Requests of one person that wait at a time.
@@ -31,24 +30,24 @@ DEFAULT_MAX_UNREVIEWED = 3
 DEFAULT_MAX_LIST_ROWS = 10_000
 _WAITING = "state = 'asked' AND expires_ms > ?"
 _NOT_OVER = "(state IN ('asked', 'granted') AND expires_ms > ?) OR state = 'broken'"
-_COUNTS = """SELECT coalesce(sum(state = 'asked' AND expires_ms > ?1), 0), coalesce(sum(state = 'broken'), 0),
-coalesce(sum(state = 'broken' AND expires_ms <= ?1), 0) FROM approvals WHERE state IN ('asked', 'granted', 'broken')"""
+_COUNTS = """SELECT count(*) FILTER (WHERE state = 'asked' AND expires_ms > ?1), count(*) FILTER (WHERE state = 'broken'),
+count(*) FILTER (WHERE state = 'broken' AND expires_ms <= ?1) FROM approvals WHERE state IN ('asked', 'granted', 'broken')"""
 
 
 class ApprovalStore:
-    """The approvals of one file. Any thread of any process may call anything.
+    """The approvals of one database. Any thread of any process may call anything.
 
     Args:
-        path: the file, e.g. `approvals.db`.
+        path: the file, e.g. `approvals.db`, or the place on a server.
         clock: source of time.
-        lazy: make and open the file for writing when something is first written, for a reader beside a writer: as a read
+        lazy: make and open it for writing when something is first written, for a reader beside a writer: as a read
             is audited, its use of an approval is counted, whoever reads.
 
     Raises:
         StoreError: the file cannot be opened; Corrupt: it is damaged.
     """
 
-    def __init__(self, path: Path, *, clock: Clock, lazy: bool = False) -> None:
+    def __init__(self, path: Where, *, clock: Clock, lazy: bool = False) -> None:
         self._path = path
         self._clock = clock
         self._opening = threading.Lock()
@@ -188,7 +187,7 @@ class ApprovalStore:
         return [approval_of(row) for row in self._reader.rows(sql, values)]
 
 
-def _keep(connection: sqlite3.Connection, draft: Approval, now_ms: int) -> Approval:
+def _keep(connection: Connection, draft: Approval, now_ms: int) -> Approval:
     (number,) = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM approvals").fetchone()
     year = datetime.fromtimestamp(now_ms / 1000, UTC).year
     made = replace(draft, id=f"W{year}-{number:06d}", version=1, asked_ms=now_ms)

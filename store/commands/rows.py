@@ -50,6 +50,9 @@ CREATE TABLE counters (
   value INTEGER NOT NULL
 ) STRICT;
 """,
+    """
+ALTER TABLE commands ADD COLUMN stopped_by TEXT NOT NULL DEFAULT '';
+""",
 )
 
 _FIELDS = tuple(field.name for field in fields(Command))

@@ -1,4 +1,4 @@
-"""`CommandStore`: every command that was ever given, and how far it is, in one SQLite file.
+"""`CommandStore`: every command that was ever given, and how far it is, in one database.
 
 Invariants: a change is durable when a call returns; a command moves by the pure steps of `model.command` alone, and only
 from the version that the step was decided on; only the device that was told may answer; what was given for one cause is
@@ -8,10 +8,8 @@ given once. It decides nothing about who may command, sends nothing and audits n
 from __future__ import annotations
 
 import builtins
-import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from model.alarm import SYSTEM
@@ -20,6 +18,7 @@ from model.command import Command, CommandState, Reply, answer
 from model.errors import Conflict, NotFound, Refused, UsageError
 from store.commands.file import CommandFile, count
 from store.commands.rows import INSERT, OPEN, SELECT, UPDATE, command_of, row_of
+from store.database import Connection, Where
 
 DEFAULT_MAX_QUEUED_PER_DEVICE = 20
 #: Rows that one call returns at most.
@@ -33,10 +32,10 @@ _NUMBER = "command"
 
 
 class CommandStore(CommandFile):
-    """The commands of one file. Any thread may call anything.
+    """The commands of one database. Any thread may call anything.
 
     Args:
-        path: the file, e.g. `commands.db`.
+        path: the file, e.g. `commands.db`, or the place on a server, where any process may write.
         clock: source of time.
         read_only: read beside a running writer; nothing changes. A file that is not there yet holds no command.
         max_queued_per_device: commands of people that wait for one device; those of the system are counted apart, so that
@@ -48,7 +47,7 @@ class CommandStore(CommandFile):
 
     def __init__(
         self,
-        path: Path,
+        path: Where,
         *,
         clock: Clock,
         read_only: bool = False,
@@ -111,9 +110,10 @@ class CommandStore(CommandFile):
             connection.execute(INSERT, (number, cause, *row_of(made)))
         return made
 
-    def _check_room(self, connection: sqlite3.Connection, device: str, by: str) -> None:
-        sql = "SELECT count(*) FROM commands WHERE device = ? AND state IN ('asked', 'queued') AND (who = ?) = ?"
-        (waiting,) = connection.execute(sql, (device, SYSTEM, by == SYSTEM)).fetchone()
+    def _check_room(self, connection: Connection, device: str, by: str) -> None:
+        whose = "who = ?" if by == SYSTEM else "who <> ?"
+        sql = f"SELECT count(*) FROM commands WHERE device = ? AND state IN ('asked', 'queued') AND {whose}"  # noqa: S608 (constants)
+        (waiting,) = connection.execute(sql, (device, SYSTEM)).fetchone()
         if waiting >= self._max_queued:
             raise Refused(
                 f"{waiting} commands wait for {device} already.",
@@ -189,12 +189,13 @@ class CommandStore(CommandFile):
         *,
         device: str = "",
         state: str = "",
+        alarm: str = "",
         open_only: bool = False,
         done_since_ms: int = 0,
         before: str = "",
         limit: int = 100,
     ) -> builtins.list[Command]:
-        """Commands, the newest first; of this device and in this state, "" all; `before` goes on before that id.
+        """Commands, the newest first; of this device, in this state and of this alarm, "" all; `before` goes on before that id.
 
         `open_only`: those that are not over, a listen-in until it has ended, and where `done_since_ms` is given those
         that came to their end at or after it.
@@ -202,7 +203,7 @@ class CommandStore(CommandFile):
         if not 1 <= limit <= DEFAULT_MAX_LIST_ROWS:
             raise UsageError(f"The limit {limit} is out of range.", mend=f"Ask for 1 to {DEFAULT_MAX_LIST_ROWS} rows.")
         where, values = ["1 = 1"], builtins.list[object]()
-        for name, value in (("device", device), ("state", state)):
+        for name, value in (("device", device), ("state", state), ("alarm", alarm)):
             if value:
                 where.append(f"{name} = ?")
                 values.append(value)

@@ -13,16 +13,17 @@ from store.desk.page import Page
 from store.desk.rows import plain_text
 
 MAX_OWNER_REF_CHARS = 200
+MAX_OFFICER_CHARS = 64
 _ORDER = tuple(CaseState)
-SELECT_CASE = "SELECT number, id, device, owner_ref, state FROM cases"
-SELECT_STEPS = "SELECT time_ms, state, who, note FROM case_steps WHERE number = ? ORDER BY step"
+SELECT_CASE = "SELECT number, id, device, owner_ref, state, officer FROM cases"
+SELECT_STEPS = "SELECT time_ms, state, who, note, given_to FROM case_steps WHERE number = ? ORDER BY step"
 _INSERT = (
     "INSERT INTO cases (number, id, device, owner_ref, state) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT (device) WHERE state <> 'closed' DO NOTHING RETURNING number"
 )
 _STEP = (
-    "INSERT INTO case_steps (number, step, time_ms, state, who, note)"
-    " SELECT ?, coalesce(max(step), 0) + 1, ?, ?, ?, ? FROM case_steps WHERE number = ?"
+    "INSERT INTO case_steps (number, step, time_ms, state, who, note, given_to)"
+    " SELECT ?, coalesce(max(step), 0) + 1, ?, ?, ?, ?, ? FROM case_steps WHERE number = ?"
 )
 #: Runs a query of one row's parameters: the page's connection, or the book's reader.
 Query = Callable[[str, tuple[object, ...]], Sequence[tuple[Any, ...]]]
@@ -42,20 +43,51 @@ def report(page: Page, device: str, owner_ref: str, who: str, note: str) -> Case
         raise Conflict(f"{device} has the open case {row[1]}.", mend="Go on with that one, or close it first.")
     page.next("case")
     _step(page, number, CaseState.REPORTED, who, note)
-    return case_of(_query(page), values)
+    return case_of(_query(page), (*values, ""))
 
 
-def move(page: Page, case_id: str, state: CaseState, who: str, note: str) -> Case:
-    """Take a case forward. Raises NotFound, and Refused for a step back."""
+def move(page: Page, case_id: str, state: CaseState, who: str, note: str, version: int | None) -> Case:
+    """Take a case forward, decided on `version` where one is said. Raises NotFound, Conflict, and Refused for a step back."""
     _said(who, "who")
-    row = page.connection.execute(f"{SELECT_CASE} WHERE id = ?", (case_id,)).fetchone()
-    if row is None:
-        raise no_such_case(case_id)
+    row = _decided_on(page, case_id, version)
     before = CaseState(row[4])
     if _ORDER.index(state) <= _ORDER.index(before):
         raise Refused(f"A case that is {before} does not become {state}: it only goes forward.", mend=_mend(before))
     _forward(page, row[0], before, state, who, note)
-    return case_of(_query(page), (*row[:4], state))
+    return case_of(_query(page), (*row[:4], state, row[5]))
+
+
+def hand_over(page: Page, case_id: str, officer: str, who: str, note: str, version: int | None) -> Case:
+    """Give an open case to an officer. Raises NotFound, Conflict, and Refused for one that is closed or his already."""
+    _said(who, "who")
+    _said(officer, "to whom")
+    if len(officer) > MAX_OFFICER_CHARS:
+        raise UsageError(f"The name is longer than {MAX_OFFICER_CHARS} characters.", mend="Give a user name.")
+    row = _decided_on(page, case_id, version)
+    state, has_it = CaseState(row[4]), row[5]
+    if state is CaseState.CLOSED:
+        raise Refused(f"{case_id} is closed.", mend=_mend(state))
+    if has_it == officer:
+        raise Refused(f"{officer} has {case_id} already.", mend="Hand it to another officer, or leave it there.")
+    page.connection.execute("UPDATE cases SET officer = ? WHERE number = ?", (plain_text(officer), row[0]))
+    _step(page, row[0], state, who, note, given_to=officer)
+    return case_of(_query(page), (*row[:5], plain_text(officer)))
+
+
+def _decided_on(page: Page, case_id: str, version: int | None) -> Any:
+    """The row of the case; Conflict where it has had another step since `version`."""
+    row = page.connection.execute(f"{SELECT_CASE} WHERE id = ?", (case_id,)).fetchone()
+    if row is None:
+        raise no_such_case(case_id)
+    if version is not None:
+        steps = _query(page)(SELECT_STEPS, (row[0],))
+        if len(steps) != version:
+            raise Conflict(
+                f"{steps[-1][2]} was first: {case_id} is {row[4]} by now.",
+                mend="Look at it as it stands and decide again.",
+                who=steps[-1][2],
+            )
+    return row
 
 
 def seen(page: Page, signal: Signal) -> None:
@@ -67,11 +99,12 @@ def seen(page: Page, signal: Signal) -> None:
 
 def case_of(query: Query, row: Sequence[Any]) -> Case:
     """A row of `SELECT_CASE` with its steps."""
-    number, case_id, device, owner_ref, state = row
+    number, case_id, device, owner_ref, state, officer = row
     steps = [
-        CaseStep(time_ms, CaseState(then), who, note) for time_ms, then, who, note in query(SELECT_STEPS, (number,))
+        CaseStep(time_ms, CaseState(then), who, note, to)
+        for time_ms, then, who, note, to in query(SELECT_STEPS, (number,))
     ]
-    return Case(case_id, device, owner_ref, CaseState(state), tuple(steps))
+    return Case(case_id, device, owner_ref, CaseState(state), tuple(steps), officer)
 
 
 def no_such_case(case_id: str) -> NotFound:
@@ -92,10 +125,11 @@ def _forward(page: Page, number: int, before: CaseState, state: CaseState, who: 
     _step(page, number, state, who, note)
 
 
-def _step(page: Page, number: int, state: CaseState, who: str, note: str) -> None:
+def _step(page: Page, number: int, state: CaseState, who: str, note: str, *, given_to: str = "") -> None:
     if len(note) > DEFAULT_REASON_CHARS:
         raise UsageError(f"The note is longer than {DEFAULT_REASON_CHARS} characters.", mend="Shorten it.")
-    page.connection.execute(_STEP, (number, page.now_ms, state.value, who, plain_text(note), number))
+    values = (number, page.now_ms, state.value, who, plain_text(note), plain_text(given_to), number)
+    page.connection.execute(_STEP, values)
 
 
 def _query(page: Page) -> Query:

@@ -1,4 +1,4 @@
-"""`DeskFile`: the desk in one SQLite file; implements `model.desk.Desk` and is the store of its signals.
+"""`DeskFile`: the desk in one SQLite file, or in a schema of PostgreSQL; implements `model.desk.Desk` and is the store of its signals.
 
 Invariants: every change is one transaction and durable when a call returns; the rules by which an alarm moves are
 `model.alarm`'s, here they are only read, applied and written; an alarm is found by an upsert under a UNIQUE index, never
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from model import alarm as transitions
@@ -20,10 +20,13 @@ from model.desk import AlarmFilter, Answer, Case, CaseState, DeskAlarm, DeskStat
 from model.grant import Grant
 from model.seams import Audit
 from model.signal import Clear, Signal
+from store.database import Where
 from store.desk import acting, cases, children, reading, units
 from store.desk.audit_copy import AuditCopy, ManyRows
 from store.desk.due import Dues
+from store.desk.figures import DeskFigures
 from store.desk.limits import DEFAULT_LIST_CASES, DeskLimits
+from store.desk.page import Page
 from store.desk.stats import desk_stats
 from store.desk.taking import Locate, Piece, check_kinds, pieces, save_position, take_piece, where_it_says
 from store.signals import Signals, check_consumer
@@ -36,7 +39,7 @@ class DeskFile(Signals):
     """The desk of one file. Any thread may call anything.
 
     Args:
-        path: the file, e.g. `desk.db`.
+        path: the file, e.g. `desk.db`, or the place on a server.
         clock: source of time.
         audit: where reads are written down; without one there is no read.
         read_only: read beside a running writer; nothing changes, and events come from the file.
@@ -49,7 +52,7 @@ class DeskFile(Signals):
 
     def __init__(
         self,
-        path: Path,
+        path: Where,
         *,
         clock: Clock,
         audit: Audit | None = None,
@@ -102,17 +105,23 @@ class DeskFile(Signals):
         added = 0
         changed = False
         for number, piece in enumerate(work, start=1):
-            with self._book.writing(urgent=piece.urgent) as page:
-                added += take_piece(page, piece.items, consumer, self._locate)
-                if consumer_moves and number == len(work):
-                    save_position(page, consumer, position)
-                changed = children.any_changed(page)
+            moves_to = position if consumer_moves and number == len(work) else None
+            page, (new, changed) = self._book.keep_on(
+                partial(self._take_piece, piece, consumer, moves_to), urgent=piece.urgent
+            )
+            added += new
             events += page.events
         while changed:
-            with self._book.writing(urgent=False) as page:
-                changed = children.look_at_children(page)
+            page, changed = self._book.keep_on(children.look_at_children, urgent=False)
             events += page.events
         return events, added
+
+    def _take_piece(self, piece: Piece, consumer: str, position: int | None, page: Page) -> tuple[int, bool]:
+        """One piece, with the consumer's position where it is the last; how many were new, and whether children wait."""
+        added = take_piece(page, piece.items, consumer, self._locate)
+        if position is not None:
+            save_position(page, consumer, position)
+        return added, children.any_changed(page)
 
     # -- what people do -----------------------------------------------------------------------
 
@@ -123,11 +132,12 @@ class DeskFile(Signals):
                 page, alarm_id, who, lambda one, now: transitions.acknowledged(one, version, who, now)
             ).desk
 
-    def hand_over(self, alarm_id: str, version: int, who: str, to: str) -> DeskAlarm:
-        """Another operator takes it on."""
+    def hand_over(self, alarm_id: str, version: int, who: str, to: str, *, note: str = "") -> DeskAlarm:
+        """Another operator takes it on; the note stands in the history."""
+        detail = {"to": to, "note": note} if note else {"to": to}
         with self._book.writing() as page:
             return acting.act(
-                page, alarm_id, who, lambda one, now: transitions.handed_over(one, version, who, to, now), {"to": to}
+                page, alarm_id, who, lambda one, now: transitions.handed_over(one, version, who, to, now), detail
             ).desk
 
     def dispatch(self, alarm_id: str, version: int, who: str, unit: str, *, eta_ms: int = 0) -> DeskAlarm:
@@ -240,6 +250,10 @@ class DeskFile(Signals):
         """How the desk is doing; clocks of laps that began late stand under `late_…`."""
         return desk_stats(self._book)
 
+    def figures(self) -> DeskFigures:
+        """What was done, as columns; it asks nobody for leave."""
+        return DeskFigures(self._book)
+
     def ids_like(self, prefix: str, *, limit: int) -> builtins.list[str]:
         """Ids of alarms that begin with `prefix`, the newest first."""
         return reading.ids_like(self._book, prefix, limit)
@@ -263,24 +277,30 @@ class DeskFile(Signals):
 
     def last_event(self) -> int:
         """Number of the newest event, 0 before the first."""
-        return reading.last_event(self._book) if self._book.read_only else self._book.feed.last
+        book = self._book
+        return reading.last_event(book) if book.read_only or book.shared else book.feed.last
 
     def events(self, after: int, *, limit: int) -> builtins.list[Event]:
         """Events with a greater number, in order: the newest few thousand from memory, older ones from the file."""
         self._check_limit(limit)
         if not self._book.read_only:
             found = self._book.feed.after(after, limit)
+            if self._book.shared and found is not None and len(found) < limit:  # another process may have gone on
+                self._book.catch_up()
+                found = self._book.feed.after(after, limit)
             if found is not None:
                 return found
         return reading.events(self._book, after, limit)
 
     def tell_events(self, told: Callable[[], None]) -> Callable[[], None]:
         """Call `told` after every new event, on the thread that made it; what it returns ends that."""
+        self._book.follow()
         return self._book.feed.tell(told)
 
     def wait_events(self, after: int, timeout_s: float) -> bool:
         """Sleep until there is a later event; False when the time is over."""
         if not self._book.read_only:
+            self._book.follow()
             return self._book.feed.wait(after, timeout_s)
         until_s = self._clock.monotonic_s() + timeout_s
         while self.last_event() <= after:
@@ -324,10 +344,19 @@ class DeskFile(Signals):
         with self._book.writing() as page:
             return cases.report(page, device, owner_ref, who, note)
 
-    def move_case(self, case_id: str, state: CaseState, who: str, *, note: str = "") -> Case:
-        """Take a case forward; Refused for a step back."""
+    def move_case(
+        self, case_id: str, state: CaseState, who: str, *, note: str = "", version: int | None = None
+    ) -> Case:
+        """Take a case forward; Refused for a step back, Conflict where it was decided on an older version."""
         with self._book.writing() as page:
-            return cases.move(page, case_id, state, who, note)
+            return cases.move(page, case_id, state, who, note, version)
+
+    def hand_case_over(
+        self, case_id: str, officer: str, who: str, *, note: str = "", version: int | None = None
+    ) -> Case:
+        """Give an open case to an officer; Refused where he has it, Conflict as `move_case`."""
+        with self._book.writing() as page:
+            return cases.hand_over(page, case_id, officer, who, note, version)
 
     def case(self, case_id: str) -> Case:
         """One case. Raises NotFound."""

@@ -44,12 +44,10 @@ class Dues:
             self._set_back = False
         due, changed = self._book.rows(_ANY_DUE, (self._clock.now_ms(),))[0]
         while due:
-            with self._book.writing() as page:
-                due = _fall(page)
+            page, due = self._book.keep_on(_fall)
             done += page.events
         while changed:
-            with self._book.writing(urgent=False) as page:
-                changed = children.look_at_children(page)
+            page, changed = self._book.keep_on(children.look_at_children, urgent=False)
             done += page.events
         return done
 

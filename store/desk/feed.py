@@ -48,6 +48,13 @@ class EventRing:
         for one in told:
             one()
 
+    def skip_to(self, number: int) -> None:
+        """Forget everything up to that event, which was never posted here."""
+        with self._condition:
+            if number > self.last:
+                self._events.clear()
+                self.last = number
+
     def after(self, number: int, limit: int) -> list[Event] | None:
         """Events with a greater number, in order; None where the ring does not reach back to them."""
         with self._condition:

@@ -6,7 +6,6 @@ device and the note that its children have to be looked at; a number is given by
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import Any
 from model.alarm import SYSTEM, Action, Alarm, Condition, Side, Work
 from model.desk import DeskAlarm, Event, Located
 from model.errors import Conflict, NotFound
+from store.database import Connection
 from store.desk import rows
 from store.desk.ladder import Kept, moved, next_due_ms, unmanned
 from store.desk.limits import DeskLimits
@@ -67,9 +67,7 @@ class Page:
         counters: the last number given under each name; the page's own copy.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, now_ms: int, limits: DeskLimits, counters: dict[str, int]
-    ) -> None:
+    def __init__(self, connection: Connection, now_ms: int, limits: DeskLimits, counters: dict[str, int]) -> None:
         self.connection = connection
         self.now_ms = now_ms
         self.limits = limits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.alarm import Work
+from model.alarm import Side, Work
 from model.desk import AlarmFilter, Answer, DeskAlarm, Event
 from model.signal import Signal
 from store.desk import rows
@@ -27,7 +27,6 @@ __all__ = [
     "works",
 ]
 
-_SELECT_EVENT = "SELECT number, time_ms, action, who, detail, alarm, after FROM events"
 _SIGNALS = (
     f"SELECT {', '.join(f's.{name}' for name in rows.SIGNAL_COLUMNS)} FROM alarm_signals AS l"  # noqa: S608 (constants)
     " JOIN signals AS s ON s.number = l.signal WHERE l.alarm = ? ORDER BY s.number DESC LIMIT ?"
@@ -48,7 +47,13 @@ def alarms(book: Book, wanted: AlarmFilter, from_ms: int, to_ms: int, limit: int
     values: list[object] = [from_ms, to_ms]
     if wanted.open_only:
         where.append("work <> 'closed'")
-    if wanted.listed_only:
+    if wanted.side:
+        where.append("side = ?")
+        values.append(wanted.side)
+        if wanted.side == Side.SHELVED:
+            where.append("side_until_ms > ?")
+            values.append(book.clock.now_ms())
+    elif wanted.listed_only:
         where.append("(side = '' OR (side = 'shelved' AND side_until_ms <= ?))")
         values.append(book.clock.now_ms())
     for name, several in (("kind", wanted.kinds), ("device", wanted.devices), ("area", wanted.areas)):
@@ -61,6 +66,13 @@ def alarms(book: Book, wanted: AlarmFilter, from_ms: int, to_ms: int, limit: int
     if wanted.work:
         where.append("work = ?")
         values.append(wanted.work)
+    if wanted.after is not None:
+        severity, received_ms, alarm_id = wanted.after
+        where.append(
+            "(severity > ? OR (severity = ? AND (received_ms < ? OR (received_ms = ? AND number <"
+            " (SELECT last.number FROM alarms AS last WHERE last.id = ?)))))"
+        )
+        values += [severity, severity, received_ms, received_ms, alarm_id]
     sql = f"{rows.SELECT_ALARM} WHERE {' AND '.join(where)} ORDER BY severity, received_ms DESC, number DESC LIMIT ?"
     return [rows.kept_of(row[0], row[1:]).desk for row in book.rows(sql, (*values, limit))]
 
@@ -74,7 +86,9 @@ def unshown(book: Book, alarm_ids: Sequence[str]) -> list[str]:
 
 def history(book: Book, number: int) -> list[Event]:
     """Events of one alarm, oldest first; of more than 1,000 the newest."""
-    found = book.rows(f"{_SELECT_EVENT} WHERE alarm = ? ORDER BY number DESC LIMIT ?", (number, DEFAULT_MAX_HISTORY))
+    found = book.rows(
+        f"{rows.SELECT_EVENT} WHERE alarm = ? ORDER BY number DESC LIMIT ?", (number, DEFAULT_MAX_HISTORY)
+    )
     return [rows.event_of(row) for row in reversed(found)]
 
 
@@ -107,7 +121,7 @@ def open_alarm(book: Book, device: str, kinds: Sequence[str]) -> str:
 
 def events(book: Book, after: int, limit: int) -> list[Event]:
     """Events with a greater number, in order."""
-    found = book.rows(f"{_SELECT_EVENT} WHERE number > ? ORDER BY number LIMIT ?", (after, limit))
+    found = book.rows(f"{rows.SELECT_EVENT} WHERE number > ? ORDER BY number LIMIT ?", (after, limit))
     return [rows.event_of(row) for row in found]
 
 

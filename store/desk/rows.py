@@ -20,6 +20,7 @@ _DESK_COLUMNS = ("area", "site", "parents", "lat", "lon", "rung", "due_ms", "ove
 COLUMNS = (*_ALARM_FIELDS, *_DESK_COLUMNS)
 SELECT_ALARM = f"SELECT number, {', '.join(COLUMNS)} FROM alarms"  # noqa: S608 (constants)
 RETURNING_ALARM = "RETURNING " + ", ".join(f"alarms.{name}" for name in ("number", *COLUMNS))
+SELECT_EVENT = "SELECT number, time_ms, action, who, detail, alarm, after FROM events"
 SIGNAL_COLUMNS = tuple(field.name for field in fields(Signal))
 #: Columns of `alarms` that are one lap's; `laps` keeps them when the next begins.
 LAP_COLUMNS = (
@@ -56,7 +57,7 @@ _decode = msgspec.json.decode
 
 def plain_text(text: str) -> str:
     """Text that any database takes: what a device sent must never keep its alarm from being kept."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def signal_row(signal: Signal) -> tuple[object, ...]:

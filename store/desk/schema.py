@@ -1,7 +1,4 @@
-"""The tables of `desk.db`, as migrations: each runs once and never changes again.
-
-Only `STRICT` and the numbering of `signals` are SQLite's own; everything else PostgreSQL speaks too.
-"""
+"""The tables of `desk.db`, as migrations: each runs once and never changes again. Written for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -176,4 +173,10 @@ CREATE TABLE case_steps (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_SIGNALS, _DESK)
+#: A case is handed over to an officer; the step says to whom.
+_OFFICERS = """
+ALTER TABLE cases ADD COLUMN officer TEXT NOT NULL DEFAULT '';
+ALTER TABLE case_steps ADD COLUMN given_to TEXT NOT NULL DEFAULT '';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_SIGNALS, _DESK, _OFFICERS)

@@ -23,6 +23,7 @@ from model.evidence import Evidence, NewEvidence
 from model.grant import Grant
 from model.seams import Audit, Problem
 from store.audit import purpose_text
+from store.database import Where
 from store.evidence.files import HashedFiles, checked_suffix
 from store.kept_file import DEFAULT_MAX_PROBLEMS, KeptFile
 
@@ -61,10 +62,20 @@ CREATE INDEX evidence_device ON evidence (device, number);
 CREATE INDEX evidence_alarm ON evidence (alarm, number) WHERE alarm <> '';
 CREATE INDEX evidence_file ON evidence (sha256, format);
 """,
+    """
+CREATE TABLE held (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    bytes INTEGER NOT NULL
+) STRICT;
+INSERT INTO held (one, bytes) SELECT 1, coalesce(sum(files.bytes), 0)
+FROM (SELECT max(size_bytes) AS bytes FROM evidence GROUP BY sha256, format) AS files;
+""",
 )
 _COLUMNS = "id, device, kind, format, sha256, size_bytes, time_ms, received_ms, stored_ms, lat, lon, channel, event, source, alarm"
 _SELECT = f"SELECT {_COLUMNS} FROM evidence"  # noqa: S608 (constants)
-_INSERT = f"INSERT INTO evidence (number, {_COLUMNS}) VALUES ({', '.join('?' * 16)})"  # noqa: S608 (constants)
+_INSERT = f"INSERT INTO evidence (number, {_COLUMNS}) VALUES ({', '.join('?' * 16)}) ON CONFLICT DO NOTHING"  # noqa: S608 (constants)
+_COUNTED = "SELECT 1 FROM evidence WHERE sha256 = ? AND format = ? LIMIT 1"
+_SAME = f"{_SELECT} WHERE device = ? AND sha256 = ? AND time_ms = ? AND source = ?"
 #: When it was taken, by the device; unknown: when it came.
 _MOMENT = "CASE WHEN time_ms <> 0 THEN time_ms ELSE received_ms END"
 _NO_SUCH = "`lucheng evidence list` shows what there is."
@@ -74,7 +85,9 @@ class EvidenceFolder:
     """Implements `model.evidence.EvidenceStore` in one folder. Any thread may call anything.
 
     Args:
-        folder: holds the files and `evidence.db`; made when missing, unless `read_only`.
+        folder: holds the files; made when missing, unless `read_only`.
+        index: where the rows lie; None: in `evidence.db` of the folder. On a server several processes that have the same
+            folder may write.
         clock: gives the store time.
         audit: where reads are written down.
         read_only: read beside a running writer.
@@ -91,6 +104,7 @@ class EvidenceFolder:
         *,
         clock: Clock,
         audit: Audit,
+        index: Where | None = None,
         read_only: bool = False,
         max_item_bytes: int = DEFAULT_MAX_ITEM_BYTES,
         max_total_bytes: int = DEFAULT_MAX_TOTAL_BYTES,
@@ -105,15 +119,14 @@ class EvidenceFolder:
             except OSError as error:
                 raise StoreError(f"{folder} cannot be made: {error.strerror}.", mend="Check its owner.") from error
         self._files = HashedFiles(folder)
-        self._file = KeptFile(folder / DATABASE, MIGRATIONS, read_only=read_only)
+        self._file = KeptFile(index or folder / DATABASE, MIGRATIONS, read_only=read_only)
         self._putting = threading.Lock()
-        found = self._file.rows("SELECT sum(size_bytes) FROM (SELECT size_bytes FROM evidence GROUP BY sha256, format)")
-        self._total_bytes = int(found[0][0] or 0) if found else 0
 
     @property
     def total_bytes(self) -> int:
         """Bytes of all files that a row names."""
-        return self._total_bytes
+        found = self._file.rows("SELECT bytes FROM held")
+        return int(found[0][0]) if found else 0
 
     def put(self, new: NewEvidence) -> Evidence:
         """Keep it durably, file first, then its row; the same again is the same row.
@@ -144,20 +157,15 @@ class EvidenceFolder:
                     self.bind(known.id, new.alarm)
                     return self._row(known.id)
                 return known
-            counted = self._file.rows(
-                "SELECT 1 FROM evidence WHERE sha256 = ? AND format = ? LIMIT 1", (sha256, new.format)
-            )
-            if not counted and self._total_bytes + size > self._max_total_bytes:
+            total_bytes = self.total_bytes
+            if total_bytes + size > self._max_total_bytes and not self._file.rows(_COUNTED, (sha256, new.format)):
                 raise Refused(
-                    f"The evidence has {self._total_bytes} bytes, and {size} more are over the limit of"
+                    f"The evidence has {total_bytes} bytes, and {size} more are over the limit of"
                     f" {self._max_total_bytes}.",
                     mend="Raise evidence.max_total_bytes, and see that the disk has room.",
                 )
             self._files.write(sha256, new.format, new.data)
-            kept = self._insert(new, sha256)
-            if not counted:
-                self._total_bytes += size
-            return kept
+            return self._insert(new, sha256)
 
     def share(self, evidence_id: str, uses: Sequence[tuple[str, str]]) -> int:
         """Rows of their own for other alarms that have the same piece: same device, bytes, time and place, in one commit.
@@ -177,10 +185,7 @@ class EvidenceFolder:
                 for source, alarm in uses:
                     name = f"E{datetime.fromtimestamp(now_ms / 1000, UTC).year}-{number + made + 1:06d}"
                     row = replace(known, id=name, stored_ms=now_ms, source=_plain(source), alarm=_plain(alarm))
-                    added = connection.execute(
-                        _INSERT.replace("INSERT", "INSERT OR IGNORE", 1), (number + made + 1, *_values(row))
-                    )
-                    made += added.rowcount
+                    made += connection.execute(_INSERT, (number + made + 1, *_values(row))).rowcount
             return made
 
     def bind(self, evidence_id: str, alarm: str) -> None:
@@ -293,7 +298,7 @@ class EvidenceFolder:
         """Whether a row names the file by now: who looks at a running store waits for the piece that is being kept."""
         sha256, _, suffix = name.replace("/", "", 1).partition(".")
         with self._putting:
-            rows = self._file.rows("SELECT 1 FROM evidence WHERE sha256 = ? AND format = ? LIMIT 1", (sha256, suffix))
+            rows = self._file.rows(_COUNTED, (sha256, suffix))
         return bool(rows)
 
     def _insert(self, new: NewEvidence, sha256: str) -> Evidence:
@@ -317,14 +322,16 @@ class EvidenceFolder:
                 source=_plain(new.source),
                 alarm=_plain(new.alarm),
             )
-            connection.execute(_INSERT, (number, *_values(kept)))
+            counted = connection.execute(_COUNTED, (sha256, new.format)).fetchone()
+            if not connection.execute(_INSERT, (number, *_values(kept))).rowcount:
+                # another process was first
+                return Evidence(*connection.execute(_SAME, (new.device, sha256, new.time_ms, kept.source)).fetchone())
+            if counted is None:
+                connection.execute("UPDATE held SET bytes = bytes + ?", (kept.size_bytes,))
         return kept
 
     def _same(self, new: NewEvidence, sha256: str) -> Evidence | None:
-        found = self._file.rows(
-            f"{_SELECT} WHERE device = ? AND sha256 = ? AND time_ms = ? AND source = ?",
-            (new.device, sha256, new.time_ms, _plain(new.source)),
-        )
+        found = self._file.rows(_SAME, (new.device, sha256, new.time_ms, _plain(new.source)))
         return Evidence(*found[0]) if found else None
 
     def _audited(self, grant: Grant, evidence_id: str, action: str) -> Evidence:

@@ -12,15 +12,18 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from model.clock import Clock
 from model.errors import StoreError, UsageError
-from model.seams import Log, NewRecord
+from model.seams import NewRecord
 
 #: Rows that start a commit. The point log's; the alarm log takes 50.
 DEFAULT_MAX_ROWS = 10_000
 #: Bytes that start a commit.
 DEFAULT_MAX_COMMIT_BYTES = 4 * 2**20
+#: Records of one commit, or one submission: what a log past one machine takes at once.
+DEFAULT_MAX_COMMIT_RECORDS = 1_000
 #: How long the first record of a commit waits for others, milliseconds. The point log's; the alarm log takes 0.
 DEFAULT_MAX_DELAY_MS = 50.0
 #: Rows and bytes that may be waiting or being committed before `submit` blocks.
@@ -32,6 +35,18 @@ DEFAULT_CLOSE_TIMEOUT_S = 8.0
 _MAX_NAP_S = 0.25
 #: How often a closed gate is looked at again.
 _GATE_NAP_S = 0.05
+
+
+class Appendable(Protocol):
+    """What it needs of a log: `model.seams.Log`, or several that are appended to as one."""
+
+    def append(self, records: Sequence[NewRecord]) -> int:
+        """See `Log.append`."""
+        ...
+
+    def last_position(self) -> int:
+        """See `Log.last_position`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +89,7 @@ class Committer:
         on_fatal: told the error, from the thread that wrote, when a commit failed; must end the process in good order.
         max_rows: rows that start a commit; a commit holds at most as many, or one submission.
         max_commit_bytes: the same in bytes of payload.
+        max_commit_records: records that a commit holds at most.
         max_delay_ms: how long the first record waits for others; 0: a commit starts as soon as the writer is idle.
         max_queued_rows, max_queued_bytes: what may wait before `submit` blocks; one submission always fits an empty queue.
         may_commit: while it answers False nothing is committed, so that producers wait; asked before each commit.
@@ -85,12 +101,13 @@ class Committer:
 
     def __init__(
         self,
-        log: Log,
+        log: Appendable,
         *,
         clock: Clock,
         on_fatal: Callable[[StoreError], None],
         max_rows: int = DEFAULT_MAX_ROWS,
         max_commit_bytes: int = DEFAULT_MAX_COMMIT_BYTES,
+        max_commit_records: int = DEFAULT_MAX_COMMIT_RECORDS,
         max_delay_ms: float = DEFAULT_MAX_DELAY_MS,
         max_queued_rows: int = DEFAULT_MAX_QUEUED_ROWS,
         max_queued_bytes: int = DEFAULT_MAX_QUEUED_BYTES,
@@ -108,6 +125,7 @@ class Committer:
         self._on_fatal = on_fatal
         self._max_rows = max_rows
         self._max_commit_bytes = max_commit_bytes
+        self._max_commit_records = max_commit_records
         self._max_delay_s = max_delay_ms / 1000
         self._max_queued_rows = max_queued_rows
         self._max_queued_bytes = max_queued_bytes
@@ -271,12 +289,15 @@ class Committer:
         """What goes into the next commit; the caller holds the lock and writes it."""
         self._writing = True
         group: list[_Entry] = []
-        rows = payload_bytes = 0
+        rows = payload_bytes = records = 0
         while self._queue:
             entry = self._queue[0]
             rows += entry.rows
             payload_bytes += entry.payload_bytes
-            if group and (rows > self._max_rows or payload_bytes > self._max_commit_bytes):
+            records += len(entry.records)
+            if group and (
+                rows > self._max_rows or payload_bytes > self._max_commit_bytes or records > self._max_commit_records
+            ):
                 break
             group.append(self._queue.popleft())
             self._waiting_rows -= entry.rows

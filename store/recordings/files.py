@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from model.errors import BadInput, Corrupt, StoreError, UsageError
 from model.video import NewSegment
@@ -24,6 +24,15 @@ _PIECE_BYTES = 1 << 20
 _CAMERA = re.compile(r"[a-z]{1,20}\.[A-Za-z0-9_.\-]{1,64}", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _MEND = "Restore it from a back-up."
+
+
+class FileMark(NamedTuple):
+    """See `file_mark`."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    changed_ns: int
 
 
 class SegmentFiles:
@@ -66,6 +75,22 @@ class SegmentFiles:
         except BaseException:
             found.close()
             raise
+        return found
+
+    def reopened(self, file: str, mark: FileMark) -> BinaryIO:
+        """A file that was opened and checked a moment ago, at its beginning; the caller closes it.
+
+        Raises Corrupt (missing, or not the file that had this `mark`), StoreError.
+        """
+        try:
+            found = open_file(self.path(file))
+        except FileNotFoundError as error:
+            raise Corrupt(f"The recording {file} is missing.", mend=_MEND) from error
+        except OSError as error:
+            raise StoreError(f"{file} cannot be read: {error.strerror}.", mend="Check the disk.") from error
+        if file_mark(found) != mark:
+            found.close()
+            raise Corrupt(f"The recording {file} was changed while it was read.", mend=_MEND)
         return found
 
     def fault(self, file: str, size_bytes: int, sha256: str) -> str:
@@ -175,6 +200,12 @@ class SegmentFiles:
             height_px=found.height_px,
             masked=says.masked,
         )
+
+
+def file_mark(opened: BinaryIO) -> FileMark:
+    """What tells the file from one that was changed since."""
+    told = os.fstat(opened.fileno())
+    return FileMark(told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns)
 
 
 def finish(folder: Path, part: str, file: str) -> str:

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from model.clock import Clock
 from model.errors import BadInput, Conflict, Corrupt, NotFound, StoreError, UsageError
@@ -23,7 +26,7 @@ from model.video import NewSegment
 from store.audit import purpose_text
 from store.kept_file import DEFAULT_MAX_PROBLEMS, KeptFile
 from store.recordings.checking import check_files, names_with_row
-from store.recordings.files import SegmentFiles
+from store.recordings.files import FileMark, SegmentFiles
 from store.recordings.keeping import Keeping, Retained
 from store.recordings.names import PART, named
 from store.recordings.rows import INSERT, MIGRATIONS, SELECT, Hold, Segment, Span, segment_of, values_of
@@ -66,6 +69,14 @@ class Room:
     free_bytes: int
     total_bytes: int
     why: str
+
+
+class Stretches(NamedTuple):
+    """Segments as columns, UTC ms, the earliest first: how long there was motion in each; those of which it is not known are left out."""
+
+    from_ms: npt.NDArray[np.int64]
+    to_ms: npt.NDArray[np.int64]
+    motion_ms: npt.NDArray[np.int64]
 
 
 class Recordings:
@@ -161,7 +172,7 @@ class Recordings:
                 return found
             with self._file.writing() as connection:
                 values = (*values_of(new), self._clock.now_ms(), int(adopted))
-                number = connection.execute(INSERT, values).lastrowid
+                (number,) = connection.execute(f"{INSERT} RETURNING number", values).fetchone()
             self._keeping.entered(new.size_bytes)
             return segment_of(self._file.rows(f"{SELECT} WHERE number = ?", (number,))[0])
 
@@ -227,23 +238,8 @@ class Recordings:
     ) -> builtins.list[Span]:
         """When the camera was recorded, within the window: spans without gaps longer than `join_ms`; audited. As `list`."""
         grant.cover([camera], from_ms, to_ms)
-        spans: builtins.list[Span] = []
-        for row in self._within(camera, from_ms, to_ms, -1):
-            one = segment_of(row)
-            begin, end = max(one.from_ms, from_ms), min(one.to_ms, to_ms)
-            last = spans[-1] if spans else None
-            if last is not None and begin - last.to_ms <= join_ms:
-                spans[-1] = Span(
-                    last.from_ms,
-                    max(last.to_ms, end),
-                    last.segments + 1,
-                    last.motion_ms + one.motion_ms,
-                    last.held or one.held,
-                )
-            elif len(spans) == DEFAULT_MAX_SPANS:
-                break
-            else:
-                spans.append(Span(begin, end, 1, one.motion_ms, one.held))
+        rows = [segment_of(row) for row in self._within(camera, from_ms, to_ms, -1)]
+        spans = _joined(rows, from_ms, to_ms, join_ms)
         detail = {"from_ms": from_ms, "to_ms": to_ms, "spans": len(spans)}
         self._write_down(grant, "read.recordings", camera, detail)
         return spans
@@ -265,6 +261,33 @@ class Recordings:
         except Corrupt:
             self._row(segment_id)  # NotFound: retention was first
             raise
+
+    def read_on(self, grant: Grant, segment_id: str, mark: FileMark) -> tuple[Segment, BinaryIO]:
+        """As `read`, of a reading that was audited and checked before: `mark` is what `file_mark` said of its file then.
+
+        Raises as `read`, but AuditUnwritable; Corrupt where the file is not the one of then.
+        """
+        found = self._row(segment_id)
+        grant.cover([found.camera], found.from_ms, found.to_ms)
+        try:
+            return found, self._files.reopened(found.file, mark)
+        except Corrupt:
+            self._row(segment_id)  # NotFound: retention was first
+            raise
+
+    def timeline(self, grant: Grant, camera: str, from_ms: int, to_ms: int) -> tuple[builtins.list[Span], Stretches]:
+        """What `coverage` says, and for each segment that reaches into the window how long there was motion in it; audited once.
+
+        Raises as `list`.
+        """
+        grant.cover([camera], from_ms, to_ms)
+        rows = [segment_of(row) for row in self._within(camera, from_ms, to_ms, -1)]
+        spans = _joined(rows, from_ms, to_ms, DEFAULT_JOIN_MS)
+        detail = {"from_ms": from_ms, "to_ms": to_ms, "spans": len(spans)}
+        self._write_down(grant, "read.recordings", camera, detail)
+        known = [row for row in rows if not row.adopted]
+        columns = ([row.from_ms for row in known], [row.to_ms for row in known], [row.motion_ms for row in known])
+        return spans, Stretches(*(np.array(column, np.int64) for column in columns))
 
     def _within(self, camera: str, from_ms: int, to_ms: int, limit: int) -> builtins.list[tuple[object, ...]]:
         return self._file.rows(
@@ -339,3 +362,24 @@ class Recordings:
     def close(self) -> None:
         """Release the files; any later call raises StoreError."""
         self._file.close()
+
+
+def _joined(rows: Sequence[Segment], from_ms: int, to_ms: int, join_ms: int) -> list[Span]:
+    """Segments of one camera, the earliest first, as spans within the window without gaps longer than `join_ms`."""
+    spans: list[Span] = []
+    for one in rows:
+        begin, end = max(one.from_ms, from_ms), min(one.to_ms, to_ms)
+        last = spans[-1] if spans else None
+        if last is not None and begin - last.to_ms <= join_ms:
+            spans[-1] = Span(
+                last.from_ms,
+                max(last.to_ms, end),
+                last.segments + 1,
+                last.motion_ms + one.motion_ms,
+                last.held or one.held,
+            )
+        elif len(spans) == DEFAULT_MAX_SPANS:
+            break
+        else:
+            spans.append(Span(begin, end, 1, one.motion_ms, one.held))
+    return spans

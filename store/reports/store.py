@@ -1,4 +1,4 @@
-"""`ReportStore`: what terminals tell besides places, alarms and media, in one SQLite file.
+"""`ReportStore`: what terminals tell besides places, alarms and media, in one database.
 
 Invariants: what `add` returned for is durable; the same report again is the same row: of one device, message and body,
 with the same time, or with the same serial and received within a day (many messages name no time of their own);
@@ -14,7 +14,6 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from model.clock import Clock
@@ -23,6 +22,7 @@ from model.evidence import Report
 from model.grant import Grant
 from model.seams import Audit, Problem
 from store.audit import purpose_text
+from store.database import Where
 from store.kept_file import KeptFile
 
 #: Longest texts and fields of a row.
@@ -80,10 +80,10 @@ class KeptReport:
 
 
 class ReportStore:
-    """The reports of one file. Any thread may call anything.
+    """The reports of one database. Any thread may call anything.
 
     Args:
-        path: the file, e.g. `reports.db`; made when missing, unless `read_only`.
+        path: the file, e.g. `reports.db`, made when missing, unless `read_only`; or the place on a server.
         clock: gives the store time.
         audit: where reads are written down.
         read_only: read beside a running writer.
@@ -98,7 +98,7 @@ class ReportStore:
 
     def __init__(
         self,
-        path: Path,
+        path: Where,
         *,
         clock: Clock,
         audit: Audit,

@@ -161,15 +161,17 @@ class Prefixes:
 
     Args:
         device_ids: the registry's ids by slot; a slot without one has no `device` tag.
+        partition: whose points they are; None: without the tag `partition`.
     """
 
-    def __init__(self, device_ids: Callable[[], Sequence[str]] = tuple) -> None:
+    def __init__(self, device_ids: Callable[[], Sequence[str]] = tuple, *, partition: int | None = None) -> None:
         self._device_ids = device_ids
+        self._end = (b"" if partition is None else b",partition=%d" % partition) + b",slot=%d flags="
         self._words: Array = np.zeros(0, "V1")
         self._texts: list[bytes] = []
 
     def of(self, slots: Array) -> Array:
-        """Words `,device=…,slot=… flags=` for each slot (>= 0)."""
+        """Words `,device=…,partition=…,slot=… flags=` for each slot (>= 0)."""
         highest = int(slots.max())
         if highest >= len(self._texts):
             self._extend(highest + 1)
@@ -185,7 +187,7 @@ class Prefixes:
         for slot in range(len(self._texts), max(slots, len(ids))):
             name = tag(ids[slot][:MAX_DEVICE_CHARS]) if slot < len(ids) else b""
             device = b",device=" + name if name else b""
-            self._texts.append(device + b",slot=%d flags=" % slot)
+            self._texts.append(device + self._end % slot)
         self._words = np.array(self._texts)
         self._words = self._words.view(f"V{self._words.dtype.itemsize}")
 

@@ -9,16 +9,25 @@ hold protected data, so neither is sent to the server.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from model.codes import Reason
 from model.errors import StoreError, TryAgain
 from model.seams import Outcome
-from store.database import connect, migrate, schema_version, transaction, translated
+from store.database import (
+    Connection,
+    Error,
+    Where,
+    connect,
+    migrate,
+    schema_version,
+    transaction,
+    translated,
+)
 from store.ledger import DEFAULT_MAX_QUARANTINE_ROWS_PER_REASON, LEDGER_SCHEMA, Ledger, QuarantineRow
 from store.series.schema import checksum, text_key, verified
 
@@ -33,7 +42,98 @@ LOCAL_MIGRATIONS = (
 )
 
 
-class LocalFile:
+class Beside(Protocol):
+    """What a store in InfluxDB keeps elsewhere: in a file (`LocalFile`), or of a partition on a server (`ledgers.Ledger`)."""
+
+    def counters(self) -> dict[str, int]:
+        """Counters and position of the server as they were last known here; {} when it was never met."""
+        ...
+
+    def put_counters(self, changed: Mapping[str, int], *, anew: bool = False) -> None:
+        """Take over counters that the server has; `anew` in place of all that are here."""
+        ...
+
+    def keep(self, outcome: Outcome, committed: int) -> None:
+        """Keep an outcome's quarantined rows; those of an attempt that was not committed go first."""
+        ...
+
+    def forget_beyond(self, position: int) -> None:
+        """Forget quarantined rows and snapshots of positions that the store does not have."""
+        ...
+
+    def forget_quarantine(self, before_received_ms: int) -> None:
+        """Delete kept quarantined rows received before that time."""
+        ...
+
+    def quarantine_list(self, reason: Reason | None, before_id: int | None, limit: int) -> list[QuarantineRow]:
+        """Kept quarantined rows, the newest first."""
+        ...
+
+    def quarantine_show(self, number: int) -> QuarantineRow:
+        """One kept quarantined row; raises NotFound."""
+        ...
+
+    def put_snapshot(self, name: str, position: int, blob: bytes) -> None:
+        """See `model.seams.Snapshots`."""
+        ...
+
+    def snapshot(self, name: str) -> tuple[int, bytes] | None:
+        """See `model.seams.Snapshots`."""
+        ...
+
+    def close(self) -> None:
+        """Release it; may be called twice."""
+        ...
+
+
+class Opened:
+    """A database that is open: one connection, used in turns by any thread.
+
+    Args:
+        where: a file, made when missing unless `read_only`; or a place on a server.
+        migrations: of its tables.
+        read_only: open beside running writers.
+
+    Raises StoreError, Corrupt, SchemaTooNew; TryAgain when there is nothing yet to read, or the server is away.
+    """
+
+    def __init__(self, where: Where, migrations: Sequence[str], *, read_only: bool) -> None:
+        self._where = where
+        self._lock = threading.RLock()
+        self._closed = False
+        self._connection = connect(where, read_only=read_only)
+        try:
+            if read_only and schema_version(self._connection) == 0:
+                raise TryAgain(f"{where} holds nothing yet.", mend="Start the service with `lucheng run` first.")
+            if not read_only or schema_version(self._connection) > len(migrations):
+                migrate(self._connection, migrations, where)
+        except Error as error:
+            self._connection.close()
+            raise translated(error, where) from error
+        except BaseException:
+            self._connection.close()
+            raise
+
+    @contextmanager
+    def using(self) -> Iterator[Connection]:
+        """The connection, for one caller at a time; the database's errors leave as ours."""
+        with self._lock:
+            if self._closed:
+                raise StoreError("The series store is closed.", mend="Open it again.")
+            try:
+                yield self._connection
+            except Error as error:
+                raise translated(error, self._where) from error
+
+    def close(self) -> None:
+        """Release it; may be called twice."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._connection.close()
+
+
+class LocalFile(Opened):
     """One SQLite file. All methods may be called from any thread; they take turns.
 
     Args:
@@ -41,7 +141,7 @@ class LocalFile:
         read_only: open beside a running writer.
         max_quarantine_rows_per_reason: quarantined rows kept of each reason.
 
-    Raises StoreError, Corrupt, SchemaTooNew; TryAgain when there is nothing yet to read.
+    Raises as `Opened`.
     """
 
     def __init__(
@@ -51,33 +151,8 @@ class LocalFile:
         read_only: bool = False,
         max_quarantine_rows_per_reason: int = DEFAULT_MAX_QUARANTINE_ROWS_PER_REASON,
     ) -> None:
-        self._path = path
-        self._lock = threading.RLock()
-        self._closed = False
-        self._connection = connect(path, read_only=read_only)
-        try:
-            if read_only and schema_version(self._connection) == 0:
-                raise TryAgain(f"{path} holds nothing yet.", mend="Start the service with `lucheng run` first.")
-            if not read_only or schema_version(self._connection) > len(LOCAL_MIGRATIONS):
-                migrate(self._connection, LOCAL_MIGRATIONS, path)
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise translated(error, path) from error
-        except BaseException:
-            self._connection.close()
-            raise
+        super().__init__(path, LOCAL_MIGRATIONS, read_only=read_only)
         self._ledger = Ledger(self._connection, max_quarantine_rows_per_reason=max_quarantine_rows_per_reason)
-
-    @contextmanager
-    def using(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for one caller at a time; SQLite's errors leave as ours."""
-        with self._lock:
-            if self._closed:
-                raise StoreError("The series store is closed.", mend="Open it again.")
-            try:
-                yield self._connection
-            except sqlite3.Error as error:
-                raise translated(error, self._path) from error
 
     def counters(self) -> dict[str, int]:
         """Counters and position of the server as they were last known here; {} when it was never met."""
@@ -141,10 +216,3 @@ class LocalFile:
         """Forget the state of `name`."""
         with self.using() as connection, transaction(connection):
             connection.execute("DELETE FROM snapshots WHERE name = ?", (name,))
-
-    def close(self) -> None:
-        """Release the file; may be called twice."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,14 @@ _MAX_FRESH_ROWS = 131_072
 
 
 class NewestPoints:
-    """`load` once, then `expect` before and `take` after every write. `points` may be asked from any thread."""
+    """`load` once, then `expect` before and `take` after every write. `points` may be asked from any thread.
 
-    def __init__(self) -> None:
+    Args:
+        times_only: know how new a slot's points may be and nothing else; `load_times` instead of `load`.
+    """
+
+    def __init__(self, *, times_only: bool = False) -> None:
+        self._times_only = times_only
         self._lock = threading.Lock()
         self._newest = Newest()
         self._fresh: list[tuple[int, PointBatch]] = []
@@ -38,16 +44,24 @@ class NewestPoints:
         self._time_ms = np.zeros(0, np.int64)
         self.expect(found.points)
 
+    def load_times(self, slots: IntArray, time_ms: IntArray) -> None:
+        """Begin anew with the newest time of each slot that the server has."""
+        self._time_ms = np.zeros(0, np.int64)
+        self._raise(slots, time_ms)
+
     def expect(self, points: PointBatch) -> None:
         """Note before anything is sent how new points may be from now on: an answer that is lost may have been a yes."""
-        if not len(points):
+        self._raise(points.slot, points.time_ms)
+
+    def _raise(self, slots: npt.NDArray[np.integer[Any]], time_ms: IntArray) -> None:
+        if not len(slots):
             return
-        slots = int(points.slot.max()) + 1
+        wanted = int(slots.max()) + 1
         have = len(self._time_ms)
-        if slots > have:
-            more = np.full(max(slots - have, have // 2), MIN_TIME_MS, np.int64)
+        if wanted > have:
+            more = np.full(max(wanted - have, have // 2), MIN_TIME_MS, np.int64)
             self._time_ms = np.concatenate([self._time_ms, more])
-        np.maximum.at(self._time_ms, points.slot, points.time_ms)
+        np.maximum.at(self._time_ms, slots, time_ms)
 
     def no_newer(self, points: PointBatch) -> BoolArray:
         """Rows that are no newer than their slot's newest, and so may be stored already, shape (n,)."""
@@ -57,6 +71,8 @@ class NewestPoints:
 
     def take(self, day: int, points: PointBatch) -> None:
         """Take over what was stored on `day`."""
+        if self._times_only:
+            return
         with self._lock:
             self._fresh.append((day, points))
             if sum(len(batch) for _, batch in self._fresh) >= _MAX_FRESH_ROWS:

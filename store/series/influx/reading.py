@@ -49,15 +49,20 @@ _SLOTS_QUERY = f"{_FIX} |> filter(fn: (r) => {_SOME}) {_KEEP}"
 _IDENTITY_QUERY = f"{_FIX} |> filter(fn: (r) => {_SOME}) |> filter(fn: (r) => {_IDENTITY}) {_KEEP}"
 _ONE_IDENTITY_QUERY = f"{_FIX} |> filter(fn: (r) => r.slot == s0) |> filter(fn: (r) => {_IDENTITY}) {_KEEP}"
 _NEWEST_QUERY = f"{_FIX} |> last() {_KEEP}"
+_PARTITION = "|> filter(fn: (r) => r.partition == partition)"
+_NEWEST_IN_QUERY = f"{_FIX} {_PARTITION} |> last() {_KEEP}"
+_NEWEST_TIMES_QUERY = f'{_FIX} {_PARTITION} {_FLAGS} |> last() |> keep(columns: ["_time", "slot"])'
 _NEWEST_OF_QUERY = f"{_FIX} |> filter(fn: (r) => {_SOME}) |> last() {_KEEP}"
 _HOURS_QUERY = (
     f'{_FIX} {_FLAGS} |> aggregateWindow(every: 1h, fn: count, createEmpty: false, timeSrc: "_start")'
     ' |> group(columns: ["_time"]) |> sum() |> keep(columns: ["_time", "_value"])'
 )
-_DAYS_QUERY = (
-    f'{_FIX} {_FLAGS} |> aggregateWindow(every: 1d, fn: count, createEmpty: false, timeSrc: "_start")'
+_COUNTED = (
+    f'{_FLAGS} |> aggregateWindow(every: 1d, fn: count, createEmpty: false, timeSrc: "_start")'
     ' |> group(columns: ["_time", "age"]) |> sum() |> keep(columns: ["_time", "_value", "age"])'
 )
+_DAYS_QUERY = f"{_FIX} {_COUNTED}"
+_DAYS_IN_QUERY = f"{_FIX} {_PARTITION} {_COUNTED}"
 _SLOTS_OF_QUERY = f'{_FIX} {_FLAGS} |> first() |> keep(columns: ["slot"]) |> group() |> distinct(column: "slot")'
 _AGES_QUERY = f'{_FIX} {_FLAGS} |> first() |> keep(columns: ["age"]) |> group() |> distinct(column: "age")'
 _PLACES = f'{_FIX} |> filter(fn: (r) => r._field == "lat" or r._field == "lon")'
@@ -117,10 +122,12 @@ def points(
     return assembled(connection.rows(query, params, _POINT_COLUMNS))
 
 
-def newest(connection: Connection, slots: Sequence[int] | None = None) -> StoredPoints:
-    """The newest point of some slots, of every slot without them."""
+def newest(connection: Connection, slots: Sequence[int] | None = None, *, partition: int | None = None) -> StoredPoints:
+    """The newest point of some slots, of every slot without them; of those of a partition."""
     params: dict[str, Param] = {"bucket": connection.server.bucket, **window(MIN_TIME_MS, MAX_TIME_MS)}
-    if slots is None:
+    if partition is not None:
+        found = assembled(connection.rows(_NEWEST_IN_QUERY, params | {"partition": str(partition)}, _POINT_COLUMNS))
+    elif slots is None:
         found = assembled(connection.rows(_NEWEST_QUERY, params, _POINT_COLUMNS))
     else:
         found = assembled(connection.rows(_NEWEST_OF_QUERY, params | _of_slots(slots), _POINT_COLUMNS))
@@ -134,6 +141,17 @@ def newest(connection: Connection, slots: Sequence[int] | None = None) -> Stored
         time_ms = int(last.points.time_ms[row])
         pieces.append(points(connection, [int(last.points.slot[row])], time_ms, time_ms + 1))
     return _last_of_slot(_joined(pieces))
+
+
+def newest_times(connection: Connection, partition: int) -> tuple[IntArray, IntArray]:
+    """Slots of a partition and the time of each one's newest point (UTC ms): an eighth of what `newest` costs."""
+    params: dict[str, Param] = {
+        "bucket": connection.server.bucket,
+        "partition": str(partition),
+        **window(MIN_TIME_MS, MAX_TIME_MS),
+    }
+    rows = list(connection.rows(_NEWEST_TIMES_QUERY, params, ("_time", "slot")))
+    return np.array([int(slot) for _, slot in rows], np.int64), times([time for time, _ in rows]) // NS_PER_MS
 
 
 def _last_of_slot(found: StoredPoints) -> StoredPoints:
@@ -164,15 +182,18 @@ def hours(connection: Connection, from_ms: int, to_ms: int) -> list[int]:
     """Starts (UTC ms) of the hours of a window that hold points, ascending."""
     rows = connection.rows(_HOURS_QUERY, {"bucket": connection.server.bucket, **window(from_ms, to_ms)}, ("_time",))
     hour_ns = 3_600_000 * NS_PER_MS
-    return sorted({int(ns) // hour_ns * hour_ns // NS_PER_MS for ns in _times([row[0] for row in rows]).tolist()})
+    return sorted({int(ns) // hour_ns * hour_ns // NS_PER_MS for ns in times([row[0] for row in rows]).tolist()})
 
 
-def days(connection: Connection) -> dict[int, int]:
-    """Points that there are by stored day (UTC days since 1970)."""
+def days(connection: Connection, partition: int | None = None) -> dict[int, int]:
+    """Points that there are by stored day (UTC days since 1970), all or those of a partition."""
     params: dict[str, Param] = {"bucket": connection.server.bucket, **window(MIN_TIME_MS, MAX_TIME_MS)}
+    query = _DAYS_QUERY
+    if partition is not None:
+        query, params["partition"] = _DAYS_IN_QUERY, str(partition)
     found: dict[int, int] = {}
-    rows = list(connection.rows(_DAYS_QUERY, params, ("_time", "_value", "age")))
-    starts = _times([row[0] for row in rows]) // (86_400_000 * NS_PER_MS)
+    rows = list(connection.rows(query, params, ("_time", "_value", "age")))
+    starts = times([row[0] for row in rows]) // (86_400_000 * NS_PER_MS)
     for start, (_, count, age) in zip(starts.tolist(), rows, strict=True):
         found[start + int(age)] = found.get(start + int(age), 0) + int(count)
     return found
@@ -227,18 +248,18 @@ def numbers(
         held = columns[name]
         held[0].append(time)
         held[1].append(value)
-    time_ms = _times(columns["value"][0]) // NS_PER_MS
+    time_ms = times(columns["value"][0]) // NS_PER_MS
     values = np.array(columns["value"][1], np.float64)
     gaps = np.array(columns["gap"][1], np.int64)
     order = np.argsort(time_ms, kind="stable")
-    gaps = gaps[np.argsort(_times(columns["gap"][0]), kind="stable")]
+    gaps = gaps[np.argsort(times(columns["gap"][0]), kind="stable")]
     time_ms, values = time_ms[order], values[order]
     for gap, meant in ((GAP_NAN, np.nan), (GAP_INFINITE, np.inf), (GAP_MINUS_INFINITE, -np.inf)):
         values[gaps == gap] = meant
     return time_ms, values
 
 
-def _times(texts: Sequence[str]) -> IntArray:
+def times(texts: Sequence[str]) -> IntArray:
     """RFC 3339 texts in UTC as nanoseconds since 1970."""
     return np.array([text[:-1] for text in texts], "datetime64[ns]").astype(np.int64)
 
@@ -277,7 +298,7 @@ def assembled(rows: Iterable[list[str]]) -> StoredPoints:
 
 
 def _put_together(fields: dict[str, _Field], series: list[tuple[str, str]]) -> StoredPoints:
-    stamps = {name: _times(held.times) for name, held in fields.items()}
+    stamps = {name: times(held.times) for name, held in fields.items()}
     ranks, inverse = np.unique(np.concatenate(list(stamps.values())), return_inverse=True)
     ends = np.cumsum([len(stamp) for stamp in stamps.values()])[:-1]
     keys = {

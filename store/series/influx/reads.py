@@ -24,7 +24,7 @@ from model.seams import Audit
 from store.ledger import DEFAULT_LIST_ROWS, QuarantineRow
 from store.series.influx import reading
 from store.series.influx.connection import Away, Connection, Denied
-from store.series.influx.local import LocalFile
+from store.series.influx.local import Beside
 from store.series.influx.newest_points import NewestPoints
 from store.series.influx.occupied import HOUR_MS
 from store.series.influx.reading import SLOTS_PER_QUERY
@@ -64,7 +64,7 @@ class InfluxReads:
     def __init__(
         self,
         connection: Connection,
-        local: LocalFile,
+        local: Beside,
         audit: Audit,
         *,
         limits: ReadLimits,

@@ -29,27 +29,26 @@ import numpy.typing as npt
 from model.batch import BoolArray, PointBatch
 from model.clock import Clock
 from model.codes import Reason
-from model.errors import StoreError, UsageError
-from model.grant import Grant
+from model.errors import StoreError
 from model.presence import DEFAULT_MAX_POINTS
-from model.seams import Audit, Outcome, Problem, Samples, Totals
+from model.seams import Audit, Outcome, Problem, Totals
 from store.ledger import DEFAULT_MAX_QUARANTINE_ROWS_PER_REASON
-from store.series.door import Moved, OnOutage, SeriesState
+from store.series.door import Moved, OnOutage
 from store.series.influx import reading, state
 from store.series.influx.checking import check
 from store.series.influx.connection import Away, Connection, Denied, Server
 from store.series.influx.line_protocol import DEFAULT_MAX_BODY_BYTES, MIN_TIME_MS, Prefixes, Room, point_lines
-from store.series.influx.local import FILE, LocalFile
+from store.series.influx.local import FILE, Beside, LocalFile
 from store.series.influx.newest_points import NewestPoints
 from store.series.influx.occupied import DEFAULT_MAX_LOOKUP_KEYS, Occupied
-from store.series.influx.pending import DEFAULT_MAX_PENDING_NUMBERS, PendingNumbers
+from store.series.influx.pending import DEFAULT_MAX_PENDING_NUMBERS
 from store.series.influx.placing import Placed, Refused, place, refusals
 from store.series.influx.reading import StoredPoints
-from store.series.influx.reads import DEFAULT_MAX_FLEET_BATCH_ROWS, DEFAULT_MAX_SEARCH_MS, InfluxReads, ReadLimits
+from store.series.influx.reads import DEFAULT_MAX_FLEET_BATCH_ROWS, DEFAULT_MAX_SEARCH_MS, ReadLimits
+from store.series.influx.samples import InfluxSamples
 from store.series.influx.sending import (
     DEFAULT_RETRY_MAX_MS,
     DEFAULT_RETRY_MIN_MS,
-    Outage,
     Sender,
 )
 from store.series.schema import DAY_MS
@@ -57,12 +56,12 @@ from store.series.schema import DAY_MS
 DEFAULT_HISTORY_EVERY_MS = 10_000
 
 
-class InfluxSeries(InfluxReads):
+class InfluxSeries(InfluxSamples):
     """`model.seams.SeriesStore` on an InfluxDB 2 server whose buckets `setting_up.set_up` has made.
 
     Args:
         server: where it is.
-        folder: the data folder; `influx.db` lies in it.
+        beside: the data folder, in which `influx.db` lies; or what is in its place.
         audit: where every read is written before anything is returned.
         clock: for outages and the history of the counters.
         device_ids: the registry's ids by slot, for the tag `device`.
@@ -78,6 +77,7 @@ class InfluxSeries(InfluxReads):
         max_search_points: points that `inside` returns at most.
         max_quarantine_rows_per_reason: quarantined rows kept of each reason.
         on_outage: told when an outage begins (its words) and ends (None).
+        partition: whose points are written here; None: all.
 
     Raises Denied: the server refuses us, and was never met before. StoreError, Corrupt: `influx.db`.
     """
@@ -85,7 +85,7 @@ class InfluxSeries(InfluxReads):
     def __init__(
         self,
         server: Server,
-        folder: Path,
+        beside: Path | Beside,
         *,
         audit: Audit,
         clock: Clock,
@@ -102,32 +102,30 @@ class InfluxSeries(InfluxReads):
         max_search_points: int = DEFAULT_MAX_POINTS,
         max_quarantine_rows_per_reason: int = DEFAULT_MAX_QUARANTINE_ROWS_PER_REASON,
         on_outage: OnOutage = lambda _words: None,
+        partition: int | None = None,
     ) -> None:
         self._server = server
-        self._read_only = read_only
+        self._partition = partition
         self._late_days = late_days
         self._lock = threading.RLock()
-        self._prefixes = Prefixes(device_ids)
+        self._prefixes = Prefixes(device_ids, partition=partition)
         self._room = Room(max_body_bytes)
         self._history_ms = 0
-        local = LocalFile(
-            folder / FILE, read_only=read_only, max_quarantine_rows_per_reason=max_quarantine_rows_per_reason
-        )
+        if isinstance(beside, Path):
+            beside = LocalFile(
+                beside / FILE, read_only=read_only, max_quarantine_rows_per_reason=max_quarantine_rows_per_reason
+            )
+        connection = Connection(server)
         super().__init__(
-            Connection(server),
-            local,
+            connection,
+            beside,
             audit,
+            sender=Sender(connection, clock, retry_min_ms=retry_min_ms, retry_max_ms=retry_max_ms, on_outage=on_outage),
+            max_pending_numbers=max_pending_numbers,
+            read_only=read_only,
             limits=ReadLimits(max_fleet_batch_rows, max_search_ms, max_search_points),
         )
-        self._newest = NewestPoints()
-        self._sender = Sender(
-            self._connection,
-            clock,
-            retry_min_ms=retry_min_ms,
-            retry_max_ms=retry_max_ms,
-            on_outage=on_outage,
-        )
-        self._pending = PendingNumbers(self._sender, server.bucket, max_pending_numbers)
+        self._newest = NewestPoints(times_only=partition is not None)
         self._occupied = Occupied(self._read_identities, max_keys=max_lookup_keys)
         self._met = False
         self._counters: dict[str, int] = {}
@@ -144,7 +142,7 @@ class InfluxSeries(InfluxReads):
     def _try_to_meet(self) -> None:
         """At the start, where nobody waits: a server that is away is met by the first commit."""
         try:
-            state.load(self._quick)
+            self._known(self._quick)
             self._counters = self._load()
         except Denied as error:
             if not self._counters:
@@ -165,14 +163,28 @@ class InfluxSeries(InfluxReads):
                 f"InfluxDB is at position {position} of the log, not at {believed}.", mend="It is read from there."
             )
 
+    def _known(self, connection: Connection) -> dict[str, int]:
+        """The counters that the server has."""
+        return state.load(connection)
+
     def _load(self) -> dict[str, int]:
-        counters = state.load(self._connection)
-        newest = reading.newest(self._connection)
-        self._local.forget_beyond(counters.get(state.POSITION, 0))
-        self._local.put_counters(counters, anew=True)
-        self._newest.load(newest)
+        counters = self._known(self._connection)
+        self._load_newest()
+        self._take_over(counters)
         self._met = True
         return counters
+
+    def _load_newest(self) -> None:
+        self._newest.load(reading.newest(self._connection))
+
+    def _take_over(self, counters: dict[str, int]) -> None:
+        """What is kept here follows the server."""
+        self._local.forget_beyond(counters.get(state.POSITION, 0))
+        self._local.put_counters(counters, anew=True)
+
+    def _kept(self, call: Callable[[], object]) -> None:
+        """Do what changes what is kept here."""
+        call()
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -199,7 +211,7 @@ class InfluxSeries(InfluxReads):
                     for one in refused
                 ]
             told = self._with_refusals(outcome, placed)
-            self._local.keep(told, position)
+            self._kept(lambda: self._local.keep(told, position))
             changed = state.after(self._counters, told, len(stored.points), day)
             self._set(changed)
             self._occupied.add(stored.points, stored.subs)
@@ -217,10 +229,13 @@ class InfluxSeries(InfluxReads):
 
     def _set(self, changed: dict[str, int]) -> None:
         """Write counters, then take them over."""
-        body = state.line(changed)
+        body = self._line(changed)
         self._sender.persist(lambda: self._connection.write(self._server.state_bucket, body))
         self._counters = {**self._counters, **changed}
-        self._local.put_counters(changed)
+        self._kept(lambda: self._local.put_counters(changed))
+
+    def _line(self, counters: dict[str, int]) -> bytes:
+        return state.line(counters)
 
     def _write_history(self, stored_ms: int) -> None:
         """The counters over time, for a graph; what cannot be written now is left out."""
@@ -229,7 +244,8 @@ class InfluxSeries(InfluxReads):
             return
         self._history_ms = step
         totals = self.totals()
-        body = b"totals position=%di,stored=%di,duplicate=%di,quarantined=%di %d\n" % (
+        body = b"totals%b position=%di,stored=%di,duplicate=%di,quarantined=%di %d\n" % (
+            b"" if self._partition is None else b",partition=%d" % self._partition,
             totals.position, totals.stored, totals.duplicate, sum(totals.quarantined.values()),
             step * DEFAULT_HISTORY_EVERY_MS * reading.NS_PER_MS,
         )  # fmt: skip
@@ -237,43 +253,6 @@ class InfluxSeries(InfluxReads):
             self._connection.write(self._server.bucket, body)
         except (Away, StoreError):
             self._history_ms = 0
-
-    def stop_waiting(self) -> None:
-        """Whoever waits for the server gives up now, with Away; nobody waits from here on."""
-        self._sender.stop_waiting()
-
-    @property
-    def outage(self) -> Outage | None:
-        """What keeps a commit waiting now; None while all is well."""
-        return self._sender.outage
-
-    def state(self) -> SeriesState:
-        """How the store is, from memory."""
-        outage = self._sender.outage
-        return SeriesState(
-            "influx",
-            away="" if outage is None else outage.words,
-            away_s=0.0 if outage is None else self._sender.away_s(),
-            pending_numbers=self._pending.waiting,
-            dropped_numbers=self._pending.dropped,
-        )
-
-    def put_numbers(
-        self, series: str, source: str, time_ms: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
-    ) -> None:
-        """Add samples to a named numeric series of one source; the same time again replaces."""
-        self.put_many_numbers([Samples(series, source, time_ms, values)])
-
-    def put_many_numbers(self, samples: Sequence[Samples]) -> None:
-        """As `put_numbers` for many series at once; written soon by a thread of their own, in an outage they wait in memory."""
-        if any(len(one.time_ms) != len(one.values) for one in samples):
-            raise UsageError("Not as many times as values.", mend="Give one value for each time.")
-        self._may_write()
-        self._pending.put([one for one in samples if len(one.time_ms)])
-
-    def flush(self) -> None:
-        """Write what waits in memory, as far as the server takes it now."""
-        self._pending.flush()
 
     def seal(self, before_ms: int, *, max_rows: int | None = None) -> int:  # noqa: ARG002 the interface's
         """Nothing to do: the server packs its files itself. Returns 0."""
@@ -298,14 +277,17 @@ class InfluxSeries(InfluxReads):
                 return 0
             rows, changed = state.after_retention(self._counters, day)
             if rows:
+                mine = "" if self._partition is None else f' AND partition="{self._partition:d}"'
                 for age in self._sender.persist(lambda: reading.ages(self._connection)):
-                    self._delete((day - age) * DAY_MS, f'_measurement="fix" AND age="{age:d}"')
-            for measurement in ("numbers", "totals"):
+                    self._delete((day - age) * DAY_MS, f'_measurement="fix" AND age="{age:d}"{mine}')
+            for measurement in (
+                ("numbers", "totals") if not self._partition else ()
+            ):  # of all partitions the first does it
                 self._delete(day * DAY_MS, f'_measurement="{measurement}"')
-            self._local.forget_quarantine(day * DAY_MS)
+            self._kept(lambda: self._local.forget_quarantine(day * DAY_MS))
             if rows:
                 self._occupied.clear()
-                self._newest.load(self._sender.persist(lambda: reading.newest(self._connection)))
+                self._sender.persist(self._load_newest)
             self._set(changed)
             return rows
 
@@ -361,7 +343,7 @@ class InfluxSeries(InfluxReads):
     def check(self) -> list[Problem]:
         """Count every stored day on the server and report what does not agree with the counters. Changes nothing."""
         self._alive()
-        return check(self._connection)
+        return check(self._connection, [self._partition])
 
     def close(self) -> None:
         """Write what waits in memory once more, and release everything; every later call raises StoreError."""
@@ -375,27 +357,11 @@ class InfluxSeries(InfluxReads):
             self._quick.close()
             self._local.close()
 
-    def numbers(
-        self, grant: Grant, series: str, source: str, from_ms: int, to_ms: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """As `InfluxReads.numbers`; what waits here is written first, where the server is there."""
-        if self._sender.outage is None:
-            self._pending.flush()
-        return super().numbers(grant, series, source, from_ms, to_ms)
-
     def _in_memory(self) -> NewestPoints | None:
         return self._newest if self._met else None
 
-    def _away(self) -> Outage | None:
-        return self._sender.outage
-
     def _read_identities(self, slots: list[int], from_ms: int, to_ms: int) -> StoredPoints:
         return reading.points(self._connection, slots, from_ms, to_ms, identity_only=True)
-
-    def _may_write(self) -> None:
-        self._alive()
-        if self._read_only:
-            raise UsageError("The series are open for reading only.", mend="Ask the running service.")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

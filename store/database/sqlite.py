@@ -1,4 +1,4 @@
-"""SQLite connections and migrations: the only place that knows which database it is.
+"""SQLite connections and migrations.
 
 Invariants: every file is in WAL mode; a durable one has `synchronous=FULL`, so that a commit that
 returned survives a power cut; a migration and its version number are one transaction, so that one
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model.errors import Corrupt, SchemaTooNew, StoreError, TryAgain
+from store.database.dialect import statements
 
 DEFAULT_BUSY_TIMEOUT_MS = 5_000
 DEFAULT_CACHE_KIB = 8_192
@@ -119,7 +120,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str], path: Pat
         with transaction(connection):
             if schema_version(connection) >= number:
                 continue  # another process was first
-            for statement in _statements(script):
+            for statement in statements(script):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version={number:d}")
 
@@ -144,13 +145,17 @@ def schema_version(connection: sqlite3.Connection) -> int:
     return version
 
 
-def _statements(script: str) -> Iterator[str]:
-    """Split on statements' ends; `executescript` would commit the transaction behind our back."""
-    pending = ""
-    for line in script.splitlines(keepends=True):
-        pending += line
-        if sqlite3.complete_statement(pending):
-            yield pending
-            pending = ""
-    if pending.strip():
-        yield pending
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Queries that all see the same state."""
+    connection.execute("BEGIN")
+    try:
+        yield connection
+    finally:
+        connection.execute("COMMIT")
+
+
+def check(connection: sqlite3.Connection, max_problems: int) -> list[str]:
+    """What SQLite itself finds wrong in the file."""
+    found = connection.execute(f"PRAGMA quick_check({max_problems:d})").fetchall()
+    return [str(text) for (text,) in found if text != "ok"]

@@ -1,0 +1,1 @@
+"""What is kept by nats-servers: the connection, streams and partitions that the log and the roles share."""
