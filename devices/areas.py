@@ -7,7 +7,6 @@ where two areas touch, the one with the smaller id has it. Who may see an area i
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 import msgspec
@@ -20,6 +19,7 @@ from devices.rings import Geometry, Rings, multipolygon, rings_of
 from devices.schema import RegistryFile
 from model.device import Jurisdiction
 from model.errors import BadInput, LuchengError, NotFound
+from store.database import Connection
 
 #: From the top of the tree to its leaves.
 LEVELS = ("city", "branch", "station", "community")
@@ -197,7 +197,7 @@ def _area(feature: _Feature) -> Jurisdiction:
     return Jurisdiction(check_site_id(given.id), name, given.level, parent, rings_of(feature.geometry))
 
 
-def _check_tree(connection: sqlite3.Connection, areas: list[Jurisdiction]) -> None:
+def _check_tree(connection: Connection, areas: list[Jurisdiction]) -> None:
     """Every area's parent is there and of a higher level; numbers are those of the file where it is in it."""
     number_of = {area.id: number for number, area in enumerate(areas, start=1)}
     level_of = dict(connection.execute("SELECT id, level FROM area"))

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from devices.schema import RegistryFile
 from model.errors import LuchengError, StoreError, TryAgain
+from store.database import Connection
 
 PASSWORDS_NAME = "passwords"  # a file's name
 ACL_NAME = "acl"
@@ -132,14 +132,14 @@ class BrokerFiles:
         self._written_version = version
         return users
 
-    def _password_lines(self, connection: sqlite3.Connection, accounts: Mapping[str, str]) -> Iterator[str]:
+    def _password_lines(self, connection: Connection, accounts: Mapping[str, str]) -> Iterator[str]:
         yield "".join(f"{name}:{stored}\n" for name, stored in accounts.items())
         cursor = connection.execute(
-            "SELECT d.id || ':' || c.hash || char(10) FROM credential c JOIN device d USING (slot)"
+            "SELECT d.id || ':' || c.hash FROM credential c JOIN device d USING (slot)"
             " WHERE d.enabled = 1 AND d.deleted = 0 ORDER BY c.slot"
         )
         while rows := cursor.fetchmany(self._chunk_rows):
-            yield "".join([line for (line,) in rows])
+            yield "".join([f"{line}\n" for (line,) in rows])
 
     def _replace(self, name: str, pieces: Iterator[str]) -> int:
         """Put a new file in the place of `name`; return its lines."""

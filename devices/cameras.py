@@ -9,8 +9,7 @@ connects to nothing and knows nothing of what a camera is doing.
 from __future__ import annotations
 
 import builtins
-import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +17,11 @@ from typing import TYPE_CHECKING
 from devices.camera_addresses import checked_address, shown_address
 from devices.camera_checks import from_stored, stored_text
 from devices.rows import get_device
-from devices.schema import RegistryFile
+from devices.schema import RegistryFile, in_lists
 from model.camera import CameraSettings, CameraSetup, DecodePolicy
 from model.device import Device, Kind, check_device_id
 from model.errors import Conflict, NotFound, UsageError
+from store.database import Connection
 
 if TYPE_CHECKING:
     from devices.secrets import SealedSecrets
@@ -209,6 +209,17 @@ class Cameras:
         with self._file.reading() as connection:
             return _records(connection.execute(sql, (*values, after, limit)))
 
+    def by_slots(self, slots: Sequence[int]) -> dict[int, CameraRecord]:
+        """Those of these slots that are set up."""
+        found: dict[int, CameraRecord] = {}
+        with self._file.reading() as connection:
+            for marks, values in in_lists([str(slot) for slot in slots]):
+                rows = connection.execute(
+                    f"SELECT {_COLUMNS} {_FROM} AND c.slot IN {marks}", [int(one) for one in values]
+                )
+                found.update((one.slot, one) for one in _records(rows))
+        return found
+
     def parked(self) -> dict[str, str]:
         """Why by device, of all that are set aside."""
         sql = f"SELECT d.id, c.parked {_FROM} AND c.parked <> ''"
@@ -278,18 +289,18 @@ class Cameras:
 
 _PUT = """INSERT INTO camera (slot, present, settings, shown, shown_sub, parked, address_version, set_ms, changed)
 VALUES (:slot, 1, :settings, coalesce(:shown, ''), coalesce(:shown_sub, ''), '', :address_version, :set_ms, :changed)
-ON CONFLICT (slot) DO UPDATE SET present = 1, settings = :settings, shown = coalesce(:shown, shown),
-shown_sub = coalesce(:shown_sub, shown_sub), address_version = :address_version, set_ms = :set_ms, changed = :changed"""
+ON CONFLICT (slot) DO UPDATE SET present = 1, settings = :settings, shown = coalesce(:shown, camera.shown),
+shown_sub = coalesce(:shown_sub, camera.shown_sub), address_version = :address_version, set_ms = :set_ms, changed = :changed"""
 
 
-def _camera_device(connection: sqlite3.Connection, device: str) -> Device:
+def _camera_device(connection: Connection, device: str) -> Device:
     found = get_device(connection, check_device_id(device))
     if found.kind is not Kind.CAMERA:
         raise UsageError(f"{device} is no camera.", mend="Name a device of kind camera.")
     return found
 
 
-def _record(connection: sqlite3.Connection, device: str) -> CameraRecord:
+def _record(connection: Connection, device: str) -> CameraRecord:
     check_device_id(device)
     found = _records(connection.execute(f"SELECT {_COLUMNS} {_FROM} AND d.id = ?", (device,)))
     if not found:

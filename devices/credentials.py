@@ -18,7 +18,6 @@ import hashlib
 import hmac
 import re
 import secrets
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +25,7 @@ from devices.rows import get_device, slots_of
 from devices.schema import Change, RegistryFile, in_lists
 from model.device import check_device_id
 from model.errors import Conflict, NotFound, UsageError
+from store.database import Connection
 
 #: PBKDF2 rounds per password; see the module's text for why so few are enough.
 DEFAULT_ITERATIONS = 10
@@ -181,7 +181,7 @@ class Credentials:
         return made, unknown
 
 
-def _stored(connection: sqlite3.Connection, user: str, *, enabled_only: bool = False) -> str | None:
+def _stored(connection: Connection, user: str, *, enabled_only: bool = False) -> str | None:
     try:
         user.encode()
     except UnicodeEncodeError:

@@ -8,7 +8,6 @@ again. Which fence a place is in, and what follows, is not decided here.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
@@ -20,6 +19,7 @@ from devices.fences_geojson import collection_of, read_collection, read_feature
 from devices.schema import Change, RegistryFile
 from model.errors import BadInput, Conflict, Corrupt, NotFound, Refused, UsageError
 from model.fence import Fence, FenceSet
+from store.database import Connection
 
 MAX_PAGE_ROWS = 10_000
 DEFAULT_PAGE_ROWS = 100
@@ -107,11 +107,16 @@ class Fences:
             self._finish(change.connection, version)
         return made
 
-    def update(self, fence: Fence) -> Fence:
-        """Put `fence` in the place of the one with its id, which keeps its number. Raises as `add` does, or NotFound."""
+    def update(self, fence: Fence, *, decided_on: int | None = None) -> Fence:
+        """Put `fence` in the place of the one with its id, which keeps its number.
+
+        `decided_on`: the version of the set that was looked at. Raises as `add` does, NotFound, or Conflict (`current`: the
+        version) where that fence has been changed since.
+        """
         fence = self.checked(fence)
         with self._file.changing() as change:
             number, body = _current(change.connection, fence.id)
+            _check_unchanged(change.connection, number, fence.id, decided_on)
             made = replace(fence, number=number)
             if _body(made) != body:
                 version = _new_version(change)
@@ -120,10 +125,11 @@ class Fences:
                 self._finish(change.connection, version)
         return made
 
-    def remove(self, fence_id: str) -> None:
-        """Take a fence away; older versions keep it. Raises NotFound."""
+    def remove(self, fence_id: str, *, decided_on: int | None = None) -> None:
+        """Take a fence away; older versions keep it. Raises NotFound, Conflict as `update` does."""
         with self._file.changing() as change:
             number, _ = _current(change.connection, check_site_id(fence_id))
+            _check_unchanged(change.connection, number, fence_id, decided_on)
             version = _new_version(change)
             _end(change.connection, version, [number])
             self._finish(change.connection, version)
@@ -191,7 +197,7 @@ class Fences:
         _write(connection, version, numbered)
         self._finish(connection, version)
 
-    def _finish(self, connection: sqlite3.Connection, version: int) -> None:
+    def _finish(self, connection: Connection, version: int) -> None:
         """Hold the limits of the set, and let go of versions that are too old."""
         limits = self._limits
         fences, vertices = connection.execute(
@@ -218,7 +224,7 @@ class Fences:
         connection.execute("UPDATE fence_state SET oldest = ?", (oldest,))
 
 
-def _state(connection: sqlite3.Connection) -> tuple[int, int]:
+def _state(connection: Connection) -> tuple[int, int]:
     """(newest version, oldest readable version)."""
     newest, oldest = connection.execute("SELECT version, oldest FROM fence_state").fetchone()
     return newest, oldest
@@ -230,13 +236,13 @@ def _new_version(change: Change) -> int:
     return _state(change.connection)[0]
 
 
-def _take_numbers(connection: sqlite3.Connection, count: int) -> int:
+def _take_numbers(connection: Connection, count: int) -> int:
     first: int = connection.execute("SELECT next_number FROM fence_state").fetchone()[0]
     connection.execute("UPDATE fence_state SET next_number = ?", (first + count,))
     return first
 
 
-def _current(connection: sqlite3.Connection, fence_id: str) -> tuple[int, bytes]:
+def _current(connection: Connection, fence_id: str) -> tuple[int, bytes]:
     """(number, body) of a fence as it is now."""
     row = connection.execute(_BY_ID, (fence_id,)).fetchone()
     if row is None:
@@ -245,14 +251,28 @@ def _current(connection: sqlite3.Connection, fence_id: str) -> tuple[int, bytes]
     return number, body
 
 
-def _end(connection: sqlite3.Connection, version: int, numbers: list[int]) -> None:
+def _check_unchanged(connection: Connection, number: int, fence_id: str, decided_on: int | None) -> None:
+    """Raises Conflict where the fence is newer than the version that somebody decided on."""
+    since: int = connection.execute(
+        f"SELECT from_version FROM fence WHERE number = ? AND {_CURRENT}",  # noqa: S608  # a constant
+        (number,),
+    ).fetchone()[0]
+    if decided_on is not None and since > decided_on:
+        raise Conflict(
+            f"Fence {fence_id} was changed in version {since}, after version {decided_on}.",
+            mend="Look at it as it is now, and change that.",
+            current={"fence": fence_id, "version": since},
+        )
+
+
+def _end(connection: Connection, version: int, numbers: list[int]) -> None:
     connection.executemany(
         f"UPDATE fence SET until_version = ? WHERE number = ? AND {_CURRENT}",  # noqa: S608  # a constant
         [(version, number) for number in numbers],
     )
 
 
-def _write(connection: sqlite3.Connection, version: int, fences: list[Fence]) -> None:
+def _write(connection: Connection, version: int, fences: list[Fence]) -> None:
     connection.executemany(
         "INSERT INTO fence VALUES (?, ?, 0, ?, ?, ?)",
         ((fence.number, version, fence.id, vertices_of(fence), _body(fence)) for fence in fences),

@@ -9,7 +9,6 @@ Gateways are taken first, wherever they stand, so that rows may name them.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,11 +26,14 @@ from devices.details import (
     details_of,
     unique_key,
 )
+from devices.history import History, differences
 from devices.registry import Registry
 from devices.rows import INSERT_DEVICE, UPDATE_DEVICE, by_id, check_gateway, holders, slots_of, stored_values
 from devices.schema import Change, in_lists
 from model.device import Device, check_device_id
 from model.errors import LuchengError, UsageError
+from model.imei import doubtful_imei
+from store.database import Connection
 
 #: Rows in one transaction.
 DEFAULT_CHUNK_ROWS = 5_000
@@ -47,12 +49,17 @@ class Outcome(StrEnum):
 
 
 class RowResult(NamedTuple):
-    """What became of the row on `line` (from 1, the header being line 1), and why when it was refused."""
+    """What became of the row on `line` (from 1, the header being line 1), and why when it was refused.
+
+    `note` is what is doubtful about a row that was taken all the same: an IMEI whose check digit does not hold, for there are
+    trackers with such labels.
+    """
 
     line: int
     device: str
     outcome: Outcome
     reason: str = ""
+    note: str = ""
 
 
 @dataclass(slots=True)
@@ -86,6 +93,7 @@ def import_csv(
     max_rows: int = DEFAULT_MAX_ROWS,
     max_bytes: int = DEFAULT_MAX_BYTES,
     chunk_rows: int = DEFAULT_CHUNK_ROWS,
+    who: str = "",
 ) -> ImportReport:
     """Register and update the devices of a CSV file.
 
@@ -96,12 +104,13 @@ def import_csv(
         max_rows: rows of the file.
         max_bytes: bytes of the file.
         chunk_rows: rows in one transaction.
+        who: whose doing it is, for the devices' histories; "" writes none.
 
     Raises:
         BadInput: it is no such file, or over a limit; nothing was changed.
     """
     file = CsvFile(raw, max_rows=max_rows, max_bytes=max_bytes)
-    run = _Run(registry, file.columns, dry_run=dry_run)
+    run = _Run(registry, file.columns, dry_run=dry_run, who=who)
     passes = (True, False) if "gateway" in file.columns else (None,)
     for gateways in passes:
         rows = run.wanted(iter(file), gateways=gateways)
@@ -114,9 +123,11 @@ def import_csv(
 class _Run:
     """One import under way: what the rows so far have taken and given up."""
 
-    def __init__(self, registry: Registry, columns: tuple[str, ...], *, dry_run: bool) -> None:
+    def __init__(self, registry: Registry, columns: tuple[str, ...], *, dry_run: bool, who: str) -> None:
         self.report = ImportReport(dry_run)
         self._registry = registry
+        self._history = History(registry.file)
+        self._who = who
         self._dry_run = dry_run
         self._place_of = {column: place for place, column in enumerate(columns)}
         self._texts = [(column, self._place_of[column]) for column in TEXT_FIELDS if column in self._place_of]
@@ -174,7 +185,7 @@ class _Run:
         return _Wanted(row.line, device, texts, place, keys)
 
     def _decide(
-        self, chunk: list[_Wanted], connection: sqlite3.Connection
+        self, chunk: list[_Wanted], connection: Connection
     ) -> tuple[list[tuple[str, DeviceDetails]], list[tuple[Device, DeviceDetails]]]:
         """What is to be added and updated; every row's result goes into the report."""
         added: list[tuple[str, DeviceDetails]] = []
@@ -205,7 +216,9 @@ class _Run:
             else:
                 updated.append((device, details))
                 outcome = Outcome.UPDATED
-            self.report.rows.append(RowResult(row.line, row.device, outcome))
+            self.report.rows.append(
+                RowResult(row.line, row.device, outcome, note=doubtful_imei(row.texts.get("imei", "")))
+            )
         if self._dry_run:
             self._planned += len(added)
         return added, updated
@@ -284,6 +297,14 @@ class _Run:
                 for device, details in updated
             ),
         )
+        if not self._who:
+            return
+        for slot, (_, details) in enumerate(added, start=first):
+            self._history.note(change, slot, self._who, "import", changed=differences(DeviceDetails(), details))
+        for device, details in updated:
+            self._history.note(
+                change, device.slot, self._who, "import", changed=differences(details_of(device), details)
+            )
 
     def _refuse(self, line: int, device: str, reason: str) -> None:
         self.report.rows.append(RowResult(line, device, Outcome.REFUSED, reason))
@@ -308,7 +329,7 @@ def _merged(row: _Wanted, device: Device | None) -> DeviceDetails:
     return DeviceDetails(**texts, lat=lat, lon=lon)
 
 
-def _existing_sites(connection: sqlite3.Connection, chunk: list[_Wanted]) -> set[str]:
+def _existing_sites(connection: Connection, chunk: list[_Wanted]) -> set[str]:
     found: set[str] = set()
     for marks, values in in_lists(list({row.texts["site"] for row in chunk if row.texts.get("site")})):
         found.update(site for (site,) in connection.execute(f"SELECT id FROM site WHERE id IN {marks}", values))  # noqa: S608  # only ?

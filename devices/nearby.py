@@ -13,7 +13,7 @@ import math
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,7 @@ _WIDER = 4.0
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+_Key = TypeVar("_Key", str, int)
 
 
 class AreaName(NamedTuple):
@@ -55,7 +56,7 @@ class NearCamera:
 
     Attributes:
         device: its id.
-        bound: whether it is bound to the site.
+        bound: whether it is bound to the device or to the site.
         lat, lon: where it hangs, its site's place where it has none of its own; None where neither is known.
         distance_m, bearing_deg: from the place to it; None where it is not known where it hangs.
     """
@@ -66,6 +67,14 @@ class NearCamera:
     lon: float | None
     distance_m: float | None
     bearing_deg: float | None
+
+
+class CameraPlaces(NamedTuple):
+    """Where the enabled cameras hang, by latitude: slots and WGS-84 degrees, not to be changed."""
+
+    slot: Ints
+    lat: Floats
+    lon: Floats
 
 
 class _Fixed(NamedTuple):
@@ -87,6 +96,7 @@ class _Places:
     areas: dict[str, AreaName] = field(default_factory=dict)
     sites: dict[str, tuple[float, float]] = field(default_factory=dict)
     bound: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    own: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,25 +198,37 @@ class Nearby:
         lat, lon = at if at is not None else (None, None)
         return Located(area or "", site, self._parents(slot, site), lat, lon)
 
-    def cameras(self, lat: float, lon: float, *, site: str = "", limit: int = DEFAULT_CAMERAS) -> list[NearCamera]:
-        """The cameras of a place: the site's, in its order, then the nearest others.
+    def cameras(
+        self, lat: float, lon: float, *, site: str = "", device: str = "", limit: int = DEFAULT_CAMERAS
+    ) -> list[NearCamera]:
+        """The cameras of a place: the device's own, the site's, each in their order, then the nearest others.
 
         Args:
             lat: WGS-84 degrees; a place that is none has the site's cameras alone.
             lon: the same.
             site: the site to which the place belongs, "" for none.
+            device: whose place it is, "" for nobody's.
             limit: cameras at most.
         """
         self._catch_up()
         cameras, places, ids = self._cameras, self._places, self._directory.ids
         known = self._camera_slots
-        bound = [slot for slot in places.bound.get(site, ()) if slot in known][: max(limit, 0)]
+        slot_of = self._directory.slot(device) if device else None
+        own = places.own.get(slot_of, ()) if slot_of is not None else ()
+        wanted = dict.fromkeys((*own, *places.bound.get(site, ())))
+        bound = [slot for slot in wanted if slot in known][: max(limit, 0)]
         found = [self._seen(cameras, ids[slot], cameras.row_of.get(slot), lat, lon, bound=True) for slot in bound]
         if len(found) < limit and len(cameras.slot) and on_earth(lon, lat):
             rows, _ = cameras.nearest(lat, lon, limit + len(bound))
             others = [row for row in rows.tolist() if int(cameras.slot[row]) not in bound][: limit - len(found)]
             found += [self._seen(cameras, ids[cameras.slot[row]], row, lat, lon, bound=False) for row in others]
         return found
+
+    def camera_places(self) -> CameraPlaces:
+        """Every enabled camera whose place is known: its own, else its site's."""
+        self._catch_up()
+        cameras = self._cameras
+        return CameraPlaces(cameras.slot, cameras.lat, cameras.lon)
 
     def placed_cameras(self) -> list[tuple[str, float, float]]:
         """(id, lat, lon) of every enabled camera of which it is known where it hangs, by id."""
@@ -283,7 +305,7 @@ class Nearby:
             which = (
                 "changed > ?"
                 if self._version >= 0
-                else "changed > ? AND (kind = 'camera' OR site <> '' OR lat NOT NULL)"
+                else "changed > ? AND (kind = 'camera' OR site <> '' OR lat IS NOT NULL)"
             )
             changed = connection.execute(
                 f"SELECT slot, kind, enabled, deleted, site, lat, lon FROM device WHERE {which}",  # noqa: S608  # two constants
@@ -293,6 +315,8 @@ class Nearby:
             sites = connection.execute("SELECT id, lat, lon FROM site").fetchall() if moved else []
             cameras = "SELECT site, camera_slot FROM site_camera ORDER BY site, place"
             bound = connection.execute(cameras).fetchall() if moved else []
+            own_cameras = "SELECT slot, camera_slot FROM device_camera ORDER BY slot, place"
+            own = connection.execute(own_cameras).fetchall() if moved else []
             tree = Areas(file).tree() if moved else []
         # Not within the lock, for it takes one of its own before that; and first, so that every slot below has a name.
         self._registry.refresh(self._directory)
@@ -303,6 +327,7 @@ class Nearby:
                 {area.id: AreaName(area.id, area.name, area.level, area.parent) for area in tree},
                 {site: (lat, lon) for site, lat, lon in sites},
                 _grouped(bound),
+                _grouped(own),
             )
         touched = self._take(changed)
         if moved or touched:
@@ -365,8 +390,8 @@ def _first_place(*places: tuple[float | None, float | None]) -> tuple[float, flo
     return None
 
 
-def _grouped(rows: Iterable[tuple[str, int]]) -> dict[str, tuple[int, ...]]:
-    found: dict[str, list[int]] = {}
-    for site, slot in rows:
-        found.setdefault(site, []).append(slot)
-    return {site: tuple(slots) for site, slots in found.items()}
+def _grouped(rows: Iterable[tuple[_Key, int]]) -> dict[_Key, tuple[int, ...]]:
+    found: dict[_Key, list[int]] = {}
+    for key, slot in rows:
+        found.setdefault(key, []).append(slot)
+    return {key: tuple(slots) for key, slots in found.items()}

@@ -1,4 +1,4 @@
-"""`Registry`: who may speak. Devices and their slots, in `registry.db`.
+"""`Registry`: who may speak. Devices and their slots, in `registry.db` or in a schema of PostgreSQL.
 
 Invariants: slots are dense and permanent: a slot names one device for ever, also after it was disabled or
 deleted; `number` is slot + 1; no two enabled devices have the same plate, IMEI or phone number; every change
@@ -8,10 +8,8 @@ same file (`Registry.file`) and have their own modules.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +40,7 @@ from devices.schema import Change, RegistryFile
 from model.clock import Clock
 from model.device import Device, Kind, check_device_id
 from model.errors import Conflict, NotFound, Refused, StoreError, UsageError
+from store.database import Connection, Where
 
 #: Devices a registry takes; bounds what a rule that registers strangers can make the arrays grow to.
 DEFAULT_MAX_DEVICES = 2_000_000
@@ -56,7 +55,7 @@ class Registry:
     """Devices in `registry.db`; safe to use from several threads.
 
     Args:
-        path: the file; made when missing, unless `read_only`.
+        path: the file, or the place on a server; made when missing, unless `read_only`.
         clock: gives `created_ms`.
         read_only: look only, beside a running service.
         max_devices: devices it takes, disabled and deleted ones counted.
@@ -65,7 +64,7 @@ class Registry:
 
     def __init__(
         self,
-        path: Path,
+        path: Where,
         *,
         clock: Clock,
         read_only: bool = False,
@@ -116,6 +115,11 @@ class Registry:
         with self.file.reading() as connection:
             return get_device(connection, device_id)
 
+    def has(self, device_id: str) -> bool:
+        """Whether a device of that id is registered, enabled or not."""
+        with self.file.reading() as connection:
+            return bool(slots_of(connection, [check_device_id(device_id)]))
+
     def list(
         self,
         *,
@@ -124,6 +128,7 @@ class Registry:
         text: str = "",
         after: int = -1,
         limit: int = DEFAULT_PAGE_ROWS,
+        owners: bool = True,
     ) -> list[Device]:
         """Devices in order of slot, one page.
 
@@ -133,10 +138,11 @@ class Registry:
             text: only those with this anywhere in id, name, plate, IMEI, phone, model, owner or site.
             after: slot of the last device of the page before.
             limit: rows, at most `MAX_PAGE_ROWS`.
+            owners: whether the text is looked for in owners, too.
         """
         if not 1 <= limit <= MAX_PAGE_ROWS:
             raise UsageError(f"A page of {limit} rows.", mend=f"Ask for 1 to {MAX_PAGE_ROWS}.")
-        where, values = filters(kind, text, enabled=enabled)
+        where, values = filters(kind, text, enabled=enabled, owners=owners)
         # every filter value is bound; `where` holds names of columns from this module alone
         sql = f"SELECT {COLUMNS} {FROM}{where} AND d.slot > ? ORDER BY d.slot LIMIT ?"
         with self.file.reading() as connection:
@@ -150,11 +156,15 @@ class Registry:
             number: int = connection.execute(f"SELECT count(*) {FROM}{where}", values).fetchone()[0]
         return number
 
-    def update(self, device_id: str, details: DeviceDetails) -> Device:
-        """Put `details` in the place of the device's (see `details_of`). Raises as `add` does."""
+    def update(self, device_id: str, details: DeviceDetails, *, version: int | None = None) -> Device:
+        """Put `details` in the place of the device's (see `details_of`).
+
+        Raises as `add` does, and Conflict where the device is not of `version` any more.
+        """
         details = checked_details(details, self.text_limits_chars)
         with self.file.changing() as change:
             device = get_device(change.connection, check_device_id(device_id))
+            check_version(device, version)
             if details_of(device) == details:
                 return device
             if device.enabled:
@@ -178,13 +188,23 @@ class Registry:
                 )
             return get_device(change.connection, device_id)
 
-    def disable(self, device_id: str) -> Device:
-        """Its data is quarantined and its connection ended from now on; slot, texts and stored points stay."""
-        return self._switch(device_id, on=False)
+    def touch(self, device_id: str) -> Device:
+        """Count a change of what hangs on the device but is not among its details, e.g. its cameras."""
+        with self.file.changing() as change:
+            device = get_device(change.connection, check_device_id(device_id))
+            change.connection.execute("UPDATE device SET changed = ? WHERE slot = ?", (change.version, device.slot))
+            return get_device(change.connection, device_id)
 
-    def enable(self, device_id: str) -> Device:
-        """Take a disabled device back. Raises Conflict when its plate, IMEI or phone is another's by now."""
-        return self._switch(device_id, on=True)
+    def disable(self, device_id: str, *, version: int | None = None) -> Device:
+        """Its data is quarantined and its connection ended from now on; slot, texts and stored points stay.
+
+        Raises Conflict where the device is not of `version` any more.
+        """
+        return self._switch(device_id, version, on=False)
+
+    def enable(self, device_id: str, *, version: int | None = None) -> Device:
+        """Take a disabled device back. Raises Conflict when its plate, IMEI or phone is another's by now, or as `disable`."""
+        return self._switch(device_id, version, on=True)
 
     def delete(self, device_id: str) -> None:
         """Forget the device: its texts are wiped and its id is free; its slot stays taken for ever."""
@@ -197,6 +217,8 @@ class Registry:
                 "UPDATE device SET gateway_slot = -1, changed = ? WHERE gateway_slot = ?", (change.version, device.slot)
             )
             connection.execute("DELETE FROM site_camera WHERE camera_slot = ?", (device.slot,))
+            connection.execute("DELETE FROM device_camera WHERE ? IN (slot, camera_slot)", (device.slot,))
+            connection.execute("DELETE FROM retirement WHERE slot = ?", (device.slot,))
             connection.execute("DELETE FROM terminal WHERE slot = ?", (device.slot,))
             connection.execute(
                 "UPDATE camera SET present = 0, settings = '{}', shown = '', shown_sub = '', parked = '', changed = ?"
@@ -281,20 +303,23 @@ class Registry:
         connection.execute("UPDATE state SET next_slot = ?", (first + count,))
         return first
 
-    def _switch(self, device_id: str, *, on: bool) -> Device:
+    def _switch(self, device_id: str, version: int | None, *, on: bool) -> Device:
         with self.file.changing() as change:
             device = get_device(change.connection, check_device_id(device_id))
+            check_version(device, version)
             if device.enabled != on:
                 if on:
                     self._refuse_duplicates(change.connection, device_id, details_of(device))
                 change.connection.execute(
                     "UPDATE device SET enabled = ?, changed = ? WHERE slot = ?", (int(on), change.version, device.slot)
                 )
+                if on:
+                    change.connection.execute("DELETE FROM retirement WHERE slot = ?", (device.slot,))
                 if change.connection.execute("SELECT 1 FROM credential WHERE slot = ?", (device.slot,)).fetchone():
                     change.mark_broker()
             return get_device(change.connection, device_id)
 
-    def _refuse_duplicates(self, connection: sqlite3.Connection, device_id: str, details: DeviceDetails) -> None:
+    def _refuse_duplicates(self, connection: Connection, device_id: str, details: DeviceDetails) -> None:
         for field in UNIQUE_FIELDS:
             key = unique_key(field, getattr(details, field))
             for holder in holders(connection, field, [key] if key else []).get(key, ()):
@@ -304,6 +329,15 @@ class Registry:
                         mend=f"Correct it, or disable {holder} first.",
                     )
 
-    def _check_site(self, connection: sqlite3.Connection, site: str) -> None:
+    def _check_site(self, connection: Connection, site: str) -> None:
         if site and not connection.execute("SELECT 1 FROM site WHERE id = ?", (site,)).fetchone():
             raise NotFound(f"There is no site {site!r}.", mend="Add the site first.")
+
+
+def check_version(device: Device, version: int | None) -> None:
+    """Conflict unless the device is of the version that a change was decided on; None: whatever it is."""
+    if version is not None and version != device.version:
+        raise Conflict(
+            f"{device.id} was changed by somebody else: it is version {device.version}, not {version}.",
+            mend="Look at the device as it is now and decide again.",
+        )

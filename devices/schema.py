@@ -1,4 +1,4 @@
-"""The file `registry.db`: its tables, its lock, its counters.
+"""The registry's database, `registry.db` or a schema on a server: its tables, its lock, its counters.
 
 Invariants: one write at a time; `version` grows with every change, `broker_version` with every change
 that the broker's password file shows, `place_version` with every change of areas, sites and their
@@ -8,15 +8,23 @@ processes notice by one small read. It knows nothing of what the tables mean.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from model.clock import Clock
 from model.errors import StoreError
-from store.database import connect, migrate, schema_version, transaction, translated
+from store.database import (
+    Connection,
+    Error,
+    Where,
+    connect,
+    migrate,
+    schema_version,
+    snapshot,
+    transaction,
+    translated,
+)
 
 #: Values bound in one `IN (…)` list; SQLite allows 32,766 and PostgreSQL 65,535.
 IN_LIST_VALUES = 5_000
@@ -151,13 +159,74 @@ INSERT INTO camera
 SELECT d.slot, 1, '{}', '', '', '', 1, s.changed_ms, 0
 FROM device d JOIN secret s ON s.name = d.id || ':rtsp' WHERE d.deleted = 0 AND d.kind = 'camera';
 """,
+    # Installing: what was done to a device, the cameras bound to it, why it was retired, its installations and their photos.
+    # A row of `history`, `installation` and `photo` stays with the slot, which names one device for ever.
+    """
+CREATE TABLE history (
+    number INTEGER PRIMARY KEY,
+    slot INTEGER NOT NULL REFERENCES device (slot),
+    time_ms INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    action TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+CREATE INDEX history_slot ON history (slot, number);
+CREATE TABLE device_camera (
+    slot INTEGER NOT NULL REFERENCES device (slot),
+    place INTEGER NOT NULL,
+    camera_slot INTEGER NOT NULL REFERENCES device (slot),
+    PRIMARY KEY (slot, place)
+) STRICT;
+CREATE INDEX device_camera_camera ON device_camera (camera_slot);
+CREATE TABLE retirement (
+    slot INTEGER PRIMARY KEY REFERENCES device (slot),
+    time_ms INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    successor TEXT NOT NULL
+) STRICT;
+CREATE TABLE installation (
+    number INTEGER PRIMARY KEY,
+    slot INTEGER NOT NULL REFERENCES device (slot),
+    who TEXT NOT NULL,
+    how TEXT NOT NULL,
+    began_ms INTEGER NOT NULL,
+    opened_ms INTEGER NOT NULL,
+    renewals INTEGER NOT NULL,
+    ended_ms INTEGER NOT NULL,
+    note TEXT NOT NULL,
+    lat REAL,
+    lon REAL,
+    acc_m REAL,
+    seen TEXT NOT NULL,
+    skipped TEXT NOT NULL,
+    armed_from_ms INTEGER NOT NULL,
+    armed_ms INTEGER NOT NULL,
+    alarm TEXT NOT NULL
+) STRICT;
+CREATE INDEX installation_slot ON installation (slot, number);
+CREATE INDEX installation_who ON installation (who, number);
+CREATE INDEX installation_armed ON installation (armed_ms) WHERE armed_ms > 0;
+CREATE TABLE photo (
+    number INTEGER PRIMARY KEY,
+    slot INTEGER NOT NULL REFERENCES device (slot),
+    sha256 TEXT NOT NULL,
+    format TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    width_px INTEGER NOT NULL,
+    height_px INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    time_ms INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX photo_same ON photo (slot, sha256);
+""",
 )
 
 
 class Change:
     """One write transaction; asking for `version` is what marks it as a change."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._version = 0
         self._broker = False
@@ -185,19 +254,20 @@ class RegistryFile:
     """`registry.db`, opened once and shared by everything that keeps its tables there.
 
     Args:
-        path: the file; made when missing, unless `read_only`.
+        path: the file, or the place on a server; made when missing, unless `read_only`.
         clock: gives the times that are stored.
         read_only: look only, beside a running writer.
 
     Raises StoreError, Corrupt or SchemaTooNew when it cannot be used.
     """
 
-    def __init__(self, path: Path, *, clock: Clock, read_only: bool = False) -> None:
+    def __init__(self, path: Where, *, clock: Clock, read_only: bool = False) -> None:
         self.path = path
         self.clock = clock
         self.read_only = read_only
         self.lock = threading.RLock()
         self._connection = connect(path, read_only=read_only)
+        self._changing: Change | None = None
         try:
             if read_only and schema_version(self._connection) < len(MIGRATIONS):
                 raise StoreError(
@@ -205,7 +275,7 @@ class RegistryFile:
                     mend="Start `lucheng run` once: it brings it up to date.",
                 )
             migrate(self._connection, MIGRATIONS, path)
-        except sqlite3.Error as error:
+        except Error as error:
             self._connection.close()
             raise translated(error, path) from error
         except StoreError:
@@ -219,44 +289,50 @@ class RegistryFile:
 
     @contextmanager
     def changing(self) -> Iterator[Change]:
-        """One write transaction, all or nothing."""
+        """One write transaction, all or nothing; inside another one of the same thread a part of that."""
         if self.read_only:
             raise StoreError(
                 f"{self.path.name} was opened to read only.", mend="Change it through the service or the CLI."
             )
-        with self.lock, self._translating(), transaction(self._connection) as connection:
-            yield Change(connection)
+        with self.lock, self._translating():
+            if self._changing is not None:
+                yield self._changing
+                return
+            with transaction(self._connection) as connection:
+                self._changing = Change(connection)
+                try:
+                    yield self._changing
+                finally:
+                    self._changing = None
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[Connection]:
         """Reads that all see the same state."""
         with self.lock, self._translating():
             if self._connection.in_transaction:
                 yield self._connection
                 return
-            self._connection.execute("BEGIN")
-            try:
-                yield self._connection
-            finally:
-                self._connection.execute("COMMIT")
+            with snapshot(self._connection) as connection:
+                yield connection
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except Error as error:
             raise translated(error, self.path) from error
 
     def version(self) -> int:
         """How many changes there were; grows with every one, also another process's."""
-        with self.reading() as connection:
-            number: int = connection.execute("SELECT version FROM state").fetchone()[0]
-        return number
+        return self._asked("SELECT version FROM state")
 
     def broker_version(self) -> int:
         """The last change that the broker's files must show."""
-        with self.reading() as connection:
-            number: int = connection.execute("SELECT broker_version FROM state").fetchone()[0]
+        return self._asked("SELECT broker_version FROM state")
+
+    def _asked(self, sql: str) -> int:
+        with self.lock, self._translating():
+            number: int = self._connection.execute(sql).fetchone()[0]
         return number
 
 

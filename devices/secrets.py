@@ -36,6 +36,9 @@ KEY_FILE_MODE = 0o600
 #: Longest key file that is read.
 MAX_KEY_FILE_BYTES = 4_096
 
+_LABEL = b"lucheng derived key:"
+_MARK = b"lucheng key mark"
+_MARK_CHARS = 16
 _NAME = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-/]{0,99}:[a-z][a-z0-9_]{0,31}", re.ASCII)
 
 
@@ -61,6 +64,24 @@ class SealedSecrets:
         """Seal `value` under `name`, in the place of what was there. Raises UsageError, Refused (the key file)."""
         with self._lock, self._file.changing() as change:
             self.set_in(change, name, value)
+
+    def agree(self, name: str, value: str) -> str:
+        """What is sealed under `name`, which is `value` where nothing was: of several machines that ask, the first's.
+
+        Whoever is told has the key that everything here is sealed under. Raises Refused: the key file is another machine's, or
+        missing beside what is sealed already.
+        """
+        with self._lock:
+            with self._file.changing() as change:
+                found = change.connection.execute("SELECT name, key_id FROM secret").fetchall()
+                if not any(known == name for known, _ in found):
+                    mine = self._keys(make=True)
+                    other = next((known for known, key_id in found if key_id not in mine), None)
+                    if other is not None:
+                        raise self._another(other)
+                    self.set_in(change, name, value)
+                    return value
+            return self.get(name)
 
     def set_in(self, change: Change, name: str, value: str) -> None:
         """As `set`, within a change that is being made."""
@@ -136,7 +157,7 @@ class SealedSecrets:
                 key = secrets.token_bytes(KEY_BYTES)
                 rows = change.connection.execute("SELECT name, key_id, sealed FROM secret").fetchall()
                 needed = {key_id for _, key_id, _ in rows}
-                self._write_keys({_key_id(key): key, **{i: k for i, k in old.items() if i in needed}})
+                _write_keys(self._key_file, {_key_id(key): key, **{i: k for i, k in old.items() if i in needed}})
                 for name, key_id, sealed in rows:
                     plain = self._open(old, name, key_id, sealed)
                     change.connection.execute(
@@ -144,7 +165,7 @@ class SealedSecrets:
                         (_key_id(key), _seal(key, name, plain), name),
                     )
                 _ = change.version
-            self._write_keys({_key_id(key): key})
+            _write_keys(self._key_file, {_key_id(key): key})
         return len(rows)
 
     def derived_key(self, label: str) -> bytes:
@@ -154,14 +175,17 @@ class SealedSecrets:
         key file).
         """
         newest = next(iter(self._keys(make=True).values()))
-        return hmac.digest(newest, b"lucheng derived key:" + label.encode(), "sha256")
+        return hmac.digest(newest, _LABEL + label.encode(), "sha256")
+
+    def _another(self, name: str) -> Refused:
+        return Refused(
+            f"{name} is sealed under another key than the one in {self._key_file.name}.",
+            mend="Restore the key file from the back-up of the day it was sealed.",
+        )
 
     def _open(self, keys: dict[str, bytes], name: str, key_id: str, sealed: bytes) -> bytes:
         if key_id not in keys:
-            raise Refused(
-                f"{name} is sealed under another key than the one in {self._key_file.name}.",
-                mend="Restore the key file from the back-up of the day it was sealed.",
-            )
+            raise self._another(name)
         try:
             return AESGCM(keys[key_id]).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], name.encode())
         except (InvalidTag, ValueError):
@@ -169,41 +193,7 @@ class SealedSecrets:
 
     def _keys(self, *, make: bool) -> dict[str, bytes]:
         """Keys by id, newest first. Raises Refused with what to do."""
-        try:
-            # the file that is looked at is the file that is read, and never a link
-            descriptor = os.open(self._key_file, os.O_RDONLY | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return self._first_key(make=make)
-        except OSError as error:
-            raise Refused(
-                f"{self._key_file} cannot be read: {error.strerror}.",
-                mend="Make it a plain file, owned by the service.",
-            ) from error
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            raw = file.read(MAX_KEY_FILE_BYTES)
-        if stat.S_IMODE(status.st_mode) & 0o077:
-            raise Refused(
-                f"{self._key_file} can be read by others.",
-                mend=f"Run `chmod 600 {self._key_file}`, then rotate the key.",
-            )
-        if status.st_uid != os.geteuid():
-            raise Refused(
-                f"{self._key_file} belongs to another user.", mend=f"Run `chown {os.geteuid()} {self._key_file}`."
-            )
-        keys: dict[str, bytes] = {}
-        for line in raw.decode("ascii", "replace").splitlines():
-            key_id, _, text = line.partition(" ")
-            try:
-                key = base64.b64decode(text, validate=True)
-            except ValueError:
-                key = b""
-            if len(key) != KEY_BYTES or key_id != _key_id(key):
-                raise Refused(f"{self._key_file} is damaged.", mend="Restore it from a back-up.")
-            keys[key_id] = key
-        if not keys:
-            raise Refused(f"{self._key_file} is empty.", mend="Restore it from a back-up.")
-        return keys
+        return read_keys(self._key_file) or self._first_key(make=make)
 
     def _first_key(self, *, make: bool) -> dict[str, bytes]:
         if self.names():
@@ -213,25 +203,70 @@ class SealedSecrets:
             )
         if not make:
             raise Refused(f"{self._key_file} is missing.", mend="Set a secret first: that makes it.")
-        key = secrets.token_bytes(KEY_BYTES)
-        self._key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._write_keys({_key_id(key): key})
-        return {_key_id(key): key}
+        return make_key_file(self._key_file)
 
-    def _write_keys(self, keys: dict[str, bytes]) -> None:
-        new = self._key_file.with_name(f".{self._key_file.name}.new")
-        new.unlink(missing_ok=True)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, KEY_FILE_MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(b"".join(f"{i} {base64.b64encode(key).decode()}\n".encode() for i, key in keys.items()))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._key_file)
-        folder = os.open(self._key_file.parent, os.O_RDONLY | os.O_DIRECTORY)
+
+def key_mark(key_file: Path) -> str:
+    """What tells key files apart and betrays nothing of the key; "" where there is no file. Raises Refused, as `read_keys`."""
+    keys = read_keys(key_file)
+    return hmac.new(next(iter(keys.values())), _MARK, "sha256").hexdigest()[:_MARK_CHARS] if keys else ""
+
+
+def read_keys(key_file: Path) -> dict[str, bytes]:
+    """The keys of a key file by id, newest first; {} where there is no file. Raises Refused with what to do."""
+    try:
+        # the file that is looked at is the file that is read, and never a link
+        descriptor = os.open(key_file, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise Refused(
+            f"{key_file} cannot be read: {error.strerror}.", mend="Make it a plain file, owned by the service."
+        ) from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        raw = file.read(MAX_KEY_FILE_BYTES)
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise Refused(f"{key_file} can be read by others.", mend=f"Run `chmod 600 {key_file}`, then rotate the key.")
+    if status.st_uid != os.geteuid():
+        raise Refused(f"{key_file} belongs to another user.", mend=f"Run `chown {os.geteuid()} {key_file}`.")
+    keys: dict[str, bytes] = {}
+    for line in raw.decode("ascii", "replace").splitlines():
+        key_id, _, text = line.partition(" ")
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            key = base64.b64decode(text, validate=True)
+        except ValueError:
+            key = b""
+        if len(key) != KEY_BYTES or key_id != _key_id(key):
+            raise Refused(f"{key_file} is damaged.", mend="Restore it from a back-up.")
+        keys[key_id] = key
+    if not keys:
+        raise Refused(f"{key_file} is empty.", mend="Restore it from a back-up.")
+    return keys
+
+
+def make_key_file(key_file: Path) -> dict[str, bytes]:
+    """A new key in a file that is not there yet (its folder 0700, itself 0600); the key by its id."""
+    key = secrets.token_bytes(KEY_BYTES)
+    key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write_keys(key_file, {_key_id(key): key})
+    return {_key_id(key): key}
+
+
+def _write_keys(key_file: Path, keys: dict[str, bytes]) -> None:
+    new = key_file.with_name(f".{key_file.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, KEY_FILE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(b"".join(f"{i} {base64.b64encode(key).decode()}\n".encode() for i, key in keys.items()))
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(key_file)
+    folder = os.open(key_file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _check_name(name: str) -> None:

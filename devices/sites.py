@@ -6,7 +6,6 @@ first is shown first). Which devices stand at a site is said by the device (`Dev
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 
 from devices.details import DEFAULT_TEXT_LIMITS_CHARS, check_site_id, checked_place, checked_text, refuse_controls
@@ -14,6 +13,7 @@ from devices.rows import by_id
 from devices.schema import Change, RegistryFile
 from model.device import Kind, Site, check_device_id
 from model.errors import Conflict, NotFound, UsageError
+from store.database import Connection
 
 #: Cameras bound to one site.
 DEFAULT_MAX_CAMERAS = 32
@@ -109,7 +109,7 @@ class Sites:
         change.mark_places()  # a binding alone is a change, too
 
 
-def _get(connection: sqlite3.Connection, site_id: str) -> Site:
+def _get(connection: Connection, site_id: str) -> Site:
     row = connection.execute("SELECT id, name, contact, phone, lat, lon FROM site WHERE id = ?", (site_id,)).fetchone()
     if row is None:
         raise NotFound(f"There is no site {site_id}.", mend="Add the site first.")

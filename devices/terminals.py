@@ -12,7 +12,6 @@ protocol and knows no connection.
 from __future__ import annotations
 
 import hmac
-import sqlite3
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from devices.terminal_rows import Bound, RegisterAnswer, Registering, Result, Te
 from devices.terminal_tokens import MAX_TOKEN_CHARS, TerminalTokens
 from model.device import check_device_id
 from model.errors import LuchengError, NotFound, UsageError
+from store.database import Connection
 
 __all__ = ["Bound", "RegisterAnswer", "Registering", "Result", "Terminal", "Terminals"]
 
@@ -217,7 +217,7 @@ class Terminals:
         finally:
             self._refreshing.release()
 
-    def _take_changes(self, connection: sqlite3.Connection) -> bool:
+    def _take_changes(self, connection: Connection) -> bool:
         version: int = connection.execute("SELECT version FROM state").fetchone()[0]
         if version == self._version:
             return False
@@ -309,7 +309,7 @@ class Terminals:
         if found is None or not found.bound:
             found = _Binding(bound=True, terminal_id=terminal_id, generation=found.generation if found else 1)
             connection.execute(
-                "INSERT OR REPLACE INTO terminal VALUES (?, 1, ?, ?, ?, ?, ?, ?)",
+                _BIND,
                 (
                     terminal.slot,
                     terminal_id,
@@ -346,15 +346,23 @@ def _refused(terminal: Terminal | None, asked: Registering) -> RegisterAnswer | 
     return None
 
 
-def _binding(connection: sqlite3.Connection, slot: int) -> _Binding | None:
+def _binding(connection: Connection, slot: int) -> _Binding | None:
     row: tuple[Any, ...] | None = connection.execute(
         "SELECT bound, terminal_id, generation FROM terminal WHERE slot = ?", (slot,)
     ).fetchone()
     return None if row is None else _Binding(bool(row[0]), row[1], row[2])
 
 
-def _still_there(connection: sqlite3.Connection, slot: int) -> bool:
-    row = connection.execute("SELECT enabled AND NOT deleted FROM device WHERE slot = ?", (slot,)).fetchone()
+_BIND = (
+    "INSERT INTO terminal (slot, bound, terminal_id, maker, model, generation, registered_ms, changed)"
+    " VALUES (?, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT (slot) DO UPDATE SET bound = 1, terminal_id = excluded.terminal_id,"
+    " maker = excluded.maker, model = excluded.model, generation = excluded.generation,"
+    " registered_ms = excluded.registered_ms, changed = excluded.changed"
+)
+
+
+def _still_there(connection: Connection, slot: int) -> bool:
+    row = connection.execute("SELECT enabled = 1 AND deleted = 0 FROM device WHERE slot = ?", (slot,)).fetchone()
     return row is not None and bool(row[0])
 
 
