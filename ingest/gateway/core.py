@@ -25,7 +25,7 @@ from model.signal import Signal
 
 if TYPE_CHECKING:
     from ingest.gateway.limits import GatewayLimits
-    from ingest.gateway.seams import GatewayEvents, Terminal, Terminals
+    from ingest.gateway.seams import Claims, GatewayEvents, Terminal, Terminals
     from model.clock import Clock
 
 
@@ -63,6 +63,7 @@ class Core:
     Args:
         limits, clock, terminals, events, require_auth: as `Gateway` got them.
         wake: wakes the gateway's thread; from any thread.
+        claims: sessions across several gateways; None where this is the only one.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Core:
         *,
         require_auth: bool,
         wake: Callable[[], None],
+        claims: Claims | None = None,
     ) -> None:
         self.limits = limits
         self.clock = clock
@@ -106,6 +108,8 @@ class Core:
         self.ending: list[Link] = []
         self._later: deque[Callable[[], None]] = deque()
         self._wake = wake
+        self._claims = claims
+        self._sessions = 0
 
     # -- any thread ---------------------------------------------------------------------------
 
@@ -175,6 +179,18 @@ class Core:
         self.by_number[link.number] = link
         self.by_slot[terminal.slot] = link
         self._trust(link)
+        self._sessions += 1
+        link.session = self._sessions
+        if self._claims is not None:
+            self._claims.claim(
+                link.session,
+                link.number,
+                slot=terminal.slot,
+                device=terminal.device,
+                protocol=PROTOCOL_NAMES[link.code],
+                address=link.address,
+                since_ms=self.clock.now_ms(),
+            )
         self.events.online(terminal.slot, terminal.device, PROTOCOL_NAMES[link.code])
 
     def disbelieve(self, link: Link) -> None:
@@ -185,9 +201,24 @@ class Core:
         self.table.slot[link.index] = -1
         if terminal is not None and self.by_number.get(link.number) is link:
             del self.by_number[link.number]
+            if self._claims is not None:
+                self._claims.release(link.number, link.session)
             if self.by_slot.get(terminal.slot) is link:
                 del self.by_slot[terminal.slot]
                 self.events.offline(terminal.slot, terminal.device)
+
+    def taken(self, number: str, session: int) -> None:
+        """The terminal connected to another gateway since: what it sent here until now counts, then its link ends."""
+        link = self.by_number.get(number)
+        if link is not None and link.session == session:
+            self.stats.replaced += 1
+            link.orders.clear()
+            self.end(link)
+
+    def vouched(self, link: Link) -> bool:
+        """Whether that number is authenticated over TCP from the host that `link` comes from."""
+        known = self._claims.host_of(link.number) if self._claims is not None else ""
+        return (known or self.trusted.get(link.number)) == link.address.rpartition(":")[0]
 
     def check_again(self) -> None:
         """End sessions whose terminal is registered no more, was disabled, or may not use its token any more."""

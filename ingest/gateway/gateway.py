@@ -13,6 +13,7 @@ import os
 import select
 import threading
 from collections import deque
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,8 @@ from model.command import Reply
 from model.errors import TryAgain
 
 if TYPE_CHECKING:
-    from ingest.gateway.seams import GatewayEvents, Order, Take, Terminals
+    from ingest.gateway.proxy import Network
+    from ingest.gateway.seams import Claims, GatewayEvents, Order, Take, Terminals
     from ingest.gateway.stats import GatewayStats
     from model.clock import Clock
 
@@ -57,6 +59,8 @@ class Gateway:
         jt_udp: whether the JT port is also a UDP port.
         require_auth: whether a JT/T 808 terminal has to authenticate before its data counts.
         phone_number: what a terminal dials for `listen_in` and `call` (`desk.phone_number`).
+        balancers: networks of TCP balancers, see `Sockets`.
+        claims: sessions across several gateways; None where this is the only one.
 
     Attributes:
         jt_port, gt06_port: where it listens, once started; 0 where it does not.
@@ -77,6 +81,8 @@ class Gateway:
         gt06_port: int | None = None,
         require_auth: bool = True,
         phone_number: str = "",
+        balancers: Sequence[Network] = (),
+        claims: Claims | None = None,
     ) -> None:
         self._limits = limits
         self._phone_number = phone_number
@@ -88,10 +94,10 @@ class Gateway:
         self.failure: BaseException | None = None
         self._wake_lock = threading.Lock()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._core = Core(limits, clock, terminals, events, require_auth=require_auth, wake=self._wake)
+        self._core = Core(limits, clock, terminals, events, require_auth=require_auth, wake=self._wake, claims=claims)
         self._jt = JtSide(self._core)
         self._gt06 = Gt06Side(self._core)
-        self._sockets = Sockets(self._core, listen)
+        self._sockets = Sockets(self._core, listen, balancers)
         self._durable: deque[Round] = deque()
         self._under_way = 0
         self._paused = False
@@ -159,6 +165,10 @@ class Gateway:
             for link in list(self._core.by_slot.values())
             if link.open
         ]
+
+    def taken(self, number: str, session: int) -> None:
+        """That terminal connected to another gateway since its session here; from any thread, never waits."""
+        self._core.later(partial(self._core.taken, number, session))
 
     @property
     def stats(self) -> GatewayStats:

@@ -177,8 +177,7 @@ class JtSide:
 
     def _vouched(self, link: Link, terminal: Terminal) -> bool:
         """Whether the terminal authenticated over TCP from the host that sends datagrams now, and is still bound."""
-        host = link.address.rpartition(":")[0]
-        return self._core.trusted.get(link.number) == host and self._core.terminals.bound(terminal.slot)
+        return self._core.vouched(link) and self._core.terminals.bound(terminal.slot)
 
     # -- positions ----------------------------------------------------------------------------
 

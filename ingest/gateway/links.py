@@ -44,11 +44,13 @@ class Link:
         zone_offset_ms: how far a tracker's clock is ahead of UTC, by its login.
         orders: orders that wait for an answer, by each of our serials.
         parted: frames of our last messages that went in parts, by the serial of the first.
+        session: number of its session on this gateway, growing; 0 before it is believed.
+        prefaced: a balancer has to say first whose connection it is.
     """
 
     __slots__ = (
-        "address", "code", "ended", "fd", "index", "number", "open", "orders", "out", "parted", "rest", "side", "sock", "sockaddr",
-        "strange", "terminal", "unsent", "version", "zone_offset_ms",
+        "address", "code", "ended", "fd", "index", "number", "open", "orders", "out", "parted", "prefaced", "rest", "session",
+        "side", "sock", "sockaddr", "strange", "terminal", "unsent", "version", "zone_offset_ms",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +75,8 @@ class Link:
         self.zone_offset_ms = 0
         self.orders: dict[int, Pending] = {}
         self.parted: dict[int, list[bytes]] = {}
+        self.session = 0
+        self.prefaced = False
 
     @property
     def source(self) -> str:

@@ -78,6 +78,24 @@ class GatewayEvents(Protocol):
         ...
 
 
+class Claims(Protocol):
+    """Sessions across several gateways: `store.nats.claims`. Called on the gateway's thread; nothing in it may wait or raise."""
+
+    def claim(
+        self, connection: int, number: str, *, slot: int, device: str, protocol: str, address: str, since_ms: int
+    ) -> None:
+        """A terminal has a session here now, by a connection whose number is higher than any before."""
+        ...
+
+    def release(self, number: str, connection: int) -> None:
+        """That session is over, and no newer one here took its place."""
+        ...
+
+    def host_of(self, number: str) -> str:
+        """The host from which a terminal is connected to whichever gateway; "" when it is not."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A command to send now.

@@ -10,10 +10,12 @@ import contextlib
 import errno
 import select
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ingest.gateway.links import Link
+from ingest.gateway.proxy import BadPreface, Network, is_within, read_preface
 from model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,14 +41,16 @@ class Sockets:
     Args:
         core: what all sides share.
         listen: address to listen on.
+        balancers: connections from there begin with the line that says whose they are; without it they end.
 
     Attributes:
         links: connections by file descriptor; udp_links: senders of datagrams by address.
         reading, writing: epolls of what can be read, and of links that wait for room.
     """
 
-    def __init__(self, core: Core, listen: str) -> None:
+    def __init__(self, core: Core, listen: str, balancers: Sequence[Network] = ()) -> None:
         self._core = core
+        self._balancers = balancers
         self._limits = core.limits
         self._listen = listen
         self.links: dict[int, Link] = {}
@@ -112,6 +116,10 @@ class Sockets:
                 core.end(link)
                 continue
             left -= len(data)
+            if link.prefaced:
+                data = self._after_preface(link, link.rest + data)
+                if not data:
+                    continue
             if link.side == "jt":
                 got.links.append(link)
                 got.pieces.append(link.rest + data)
@@ -123,6 +131,22 @@ class Sockets:
         core.table.heard_s[[link.index for link in got.links]] = now_s
         core.table.heard_s[[link.index for link, _ in got.gt06]] = now_s
         return got
+
+    def _after_preface(self, link: Link, data: bytes) -> bytes:
+        """What a terminal sent behind its balancer's line; b"" before there is any."""
+        try:
+            found = read_preface(data)
+        except BadPreface:
+            self._core.stats.bad_prefaces += 1
+            self._core.end(link)
+            return b""
+        if found is None:
+            link.rest = data
+            return b""
+        size_bytes, address = found
+        link.prefaced, link.rest = False, b""
+        link.address = address or link.address
+        return data[size_bytes:]
 
     def _other(self, fd: int, got: Read, now_s: float) -> None:
         """A socket that is no connection: a listener, or that of datagrams."""
@@ -147,6 +171,7 @@ class Sockets:
             sock.setblocking(False)  # noqa: FBT003 the socket's own call
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             link = Link(sock, core.table.row(), side, f"{address[0]}:{address[1]}")
+            link.prefaced = bool(self._balancers) and is_within(address[0], self._balancers)
             core.table.place(link, now_s)
             self.links[link.fd] = link
             core.stats.accepted += 1

@@ -17,6 +17,7 @@ class GatewayStats:
         accepted, turned_away: connections taken; closed for want of room.
         replaced: sessions that a newer connection of the same terminal ended.
         greeting_timeouts, idle_timeouts, overruns: connections closed because of silence, or of a full buffer.
+        bad_prefaces: connections of a balancer that did not begin with its line.
         registrations_failed: registrations that the registry could not write; they were not answered.
         rounds, received_bytes, frames, datagrams: what was read.
         positions: points handed over.
@@ -36,6 +37,7 @@ class GatewayStats:
     greeting_timeouts: int = 0
     idle_timeouts: int = 0
     overruns: int = 0
+    bad_prefaces: int = 0
     registrations_failed: int = 0
     rounds: int = 0
     received_bytes: int = 0

@@ -4,6 +4,10 @@ A server that answered `preflight` properly may still send FFmpeg elsewhere in t
 transport, or by a redirect where FFmpeg follows it (see there). FFmpeg says nothing of it; but the kernel knows where its sockets lead. So each open stream
 claims one connected socket of its pinned address, by the socket's inode, and a stream for which none is left has gone
 elsewhere and is closed before one byte of it is used. With the claim a hung read can be ended: `Claim.end`.
+
+Channels of one recorder are connections to one address, and FFmpeg does not say which of them is whose. So of opens at one address the next
+begins when the one before has its connection (a few milliseconds: the server has just answered `preflight`): what is there then, and was not
+before, is the earlier one's. Where that takes longer than `TELL_APART_S`, they may be taken for one another.
 """
 
 from __future__ import annotations
@@ -12,11 +16,15 @@ import contextlib
 import os
 import socket
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from ingest.video.lost import StreamLost
 from ingest.video.seams import LossReason
 
+#: How long an open waits until the one before it, at the same address, has its connection; and how often it looks.
+TELL_APART_S, _LOOK_S = 0.5, 0.005
 _FDS = Path("/proc/self/fd")
 _PREFIX = "socket:["
 _MAPPED = "::ffff:"
@@ -53,11 +61,31 @@ class Claim:
                 self._peers.release(self._inode, self)
 
 
+class Opening:
+    """A stream that is being opened.
+
+    Attributes:
+        place: where. before: sockets that were there when it began. inode: of its connection, 0 while that is not known.
+        left: whether nobody waits any more to learn it.
+    """
+
+    def __init__(self, peers: Peers, place: tuple[str, int], before: frozenset[int]) -> None:
+        self.place, self.before = place, before
+        self.inode = 0
+        self.left = False
+        self._peers = peers
+
+    def claim(self) -> Claim:
+        """Claim its connection; StreamLost (REFUSED) where there is none at the address."""
+        return self._peers.claim(self)
+
+
 class Peers:
     """Which sockets belong to which stream; one object for a process, any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._openings: list[Opening] = []
         self._taken: set[int] = set()
         self._claims: set[Claim] = set()
 
@@ -68,14 +96,53 @@ class Peers:
             self._taken.add(inode)
         return inode
 
-    def claim(self, ip: str, port: int) -> Claim:
-        """Claim the TCP connection to `ip`:`port` that no other stream has; StreamLost (REFUSED) where there is none."""
+    @contextlib.contextmanager
+    def opening(self, ip: str, port: int) -> Iterator[Opening]:
+        """To be held while FFmpeg opens a stream at `ip`:`port`; may wait for a moment, see the module."""
+        opening = self._begun((ip, port))
+        try:
+            yield opening
+        finally:
+            with self._lock:
+                self._openings.remove(opening)
+
+    def _begun(self, place: tuple[str, int]) -> Opening:
+        until_s = time.monotonic() + TELL_APART_S
+        while True:
+            with self._lock:
+                open_now = _sockets()
+                earlier = next(
+                    (one for one in self._openings if one.place == place and not one.inode and not one.left), None
+                )
+                if earlier is not None:
+                    earlier.inode = next(self._fresh(earlier, open_now), (0, None))[0]
+                    earlier.left = time.monotonic() > until_s
+                if earlier is None or earlier.inode or earlier.left:
+                    opening = Opening(self, place, frozenset(inode for inode, _ in open_now))
+                    self._openings.append(opening)
+                    return opening
+            time.sleep(_LOOK_S)
+
+    def _fresh(self, opening: Opening, open_now: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Connections to its address that are no other stream's and were not there before it."""
+        others = {one.inode for one in self._openings if one is not opening}
+        for inode, fd in open_now:
+            if inode in self._taken or inode in others or inode in opening.before:
+                continue
+            own = _connected(fd, inode, socket.SOCK_STREAM, *opening.place)
+            if own is not None:
+                own.close()
+                yield inode, fd
+
+    def claim(self, opening: Opening) -> Claim:
+        """Claim the TCP connection of `opening`; StreamLost (REFUSED) where there is none at its address."""
+        ip, port = opening.place
         with self._lock:
-            for inode, fd in _sockets():
-                if inode in self._taken:
-                    continue
+            fresh = sorted(self._fresh(opening, _sockets()), key=lambda one: one[0] != opening.inode)
+            for inode, fd in fresh:
                 own = _connected(fd, inode, socket.SOCK_STREAM, ip, port)
                 if own is not None:
+                    opening.inode = inode
                     claim = Claim(self, inode, (ip, port), own)
                     self._taken.add(inode)
                     self._claims.add(claim)

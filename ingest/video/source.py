@@ -127,10 +127,11 @@ class Source:
                 # FFmpeg's own time-out is not heard while UDP is silent. PyAV's takes the lock of the interpreter for each
                 # read, so TCP goes without.
                 limits = (self._open_timeout_s, self._read_timeout_s) if self._transport == "udp" else None
-                self._container = av.open(
-                    address.url, "r", format=address.format, options=self._options(), timeout=limits
-                )
-                self._claim = PEERS.claim(address.ip, address.port)
+                with PEERS.opening(address.ip, address.port) as opening:
+                    self._container = av.open(
+                        address.url, "r", format=address.format, options=self._options(), timeout=limits
+                    )
+                    self._claim = opening.claim()
                 if self._transport == "udp":
                     PEERS.check_datagrams(address.ip)
         self._stop_if_interrupted()
