@@ -171,7 +171,7 @@ def alarm_context(
         ],
         "place": {"lat": round(at[0], 6), "lon": round(at[1], 6)} if at is not None else None,
         "place_hidden": not place,
-        "cameras": _cameras(registry, nearby, at, located.site, max_cameras) if place else [],
+        "cameras": _cameras(registry, nearby, at, located.site, one.device, max_cameras) if place else [],
         "units": free[:max_units] if place else [],
         "defence": _defence(at, seen, fences) if one.severity == 1 else None,
         "track": _track(alarm, track, now_ms, place=place),
@@ -194,10 +194,12 @@ def _site(registry: Registry, site: str) -> dict[str, Any] | None:
         return None
 
 
-def _cameras(registry: Registry, nearby: Nearby, at: _Place | None, site: str, limit: int) -> list[dict[str, Any]]:
+def _cameras(
+    registry: Registry, nearby: Nearby, at: _Place | None, site: str, device: str, limit: int
+) -> list[dict[str, Any]]:
     lat, lon = at if at is not None else (float("nan"), float("nan"))
     rows = []
-    for camera in nearby.cameras(lat, lon, site=site, limit=limit):
+    for camera in nearby.cameras(lat, lon, site=site, device=device, limit=limit):
         row = asdict(camera)
         row |= {key: _rounded(row[key], digits) for key, digits in _DIGITS.items()}
         rows.append({"camera": row.pop("device"), "name": _name(registry, camera.device), **row})

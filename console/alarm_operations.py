@@ -7,6 +7,7 @@ out by the rule of `console.ebikes` alone. The table of what can follow what is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from console.alarm_rows import (
     alarm_row,
     alarm_signal_row,
     event_row,
+    moment,
     stats_row,
     step_row,
     unit_row,
@@ -24,13 +26,14 @@ from console.ebikes import shows_alarm_place
 from console.given_texts import MAX_ID_CHARS, check_id, one_of, short
 from console.kept_rows import MAX_LIST_ROWS, check_limit
 from console.track_rows import FIRST_MS, LAST_MS
-from model.alarm import SYSTEM, Outcome, Work
+from model.alarm import SYSTEM, Alarm, Outcome, Side, Work
 from model.codes import ALARM_BY_NAME
 from model.desk import AlarmFilter, DeskAlarm, Event, UnitState
 from model.device import Device, Kind, check_device_id
 from model.errors import Conflict, NotFound, Refused, UsageError
 from model.flood import fold
 from model.grant import Grant, Purpose
+from model.installation import CONFIRM_MS
 from store.audit import purpose_text
 
 if TYPE_CHECKING:
@@ -74,15 +77,23 @@ class AlarmOperations(CaseOperations):
         since_ms: int = 0,
         all: bool = False,  # noqa: A002, FBT001, FBT002 called by name alone, as the option is
         limit: int = DEFAULT_LIST_ROWS,
+        folded: bool = True,  # noqa: FBT001, FBT002 as above
         purpose: str | None = None,
+        after: str = "",
+        side: str = "",
     ) -> list[dict[str, Any]]:
         """Alarms, the most urgent first: those on the operators' list, or with `all` also closed, shelved and suppressed.
 
         In a flood the list is folded to what people can read (`model.flood`): a row that stands for several is the newest
-        of them, `folded` says how many others, `children` names all; with `all` nothing is folded.
+        of them, `folded` says how many others, `children` names all; with `all`, or without `folded`, nothing is folded: who follows
+        the feed has every alarm and folds himself.
         `area` takes in those below it; `severity` this one or higher (a lower number), 0 all; `since_ms` is a receive time.
+        `after` goes on behind an alarm, as `SEVERITY:RECEIVED_MS:ALARM`; a folded list is given at once.
+        `side`: open ones that are `shelved` now, or `suppressed`, and no others.
         """
         check_limit(limit)
+        if side:
+            one_of(side, "way out of sight", [Side.SHELVED.value, Side.SUPPRESSED.value])
         if kind:
             one_of(kind, "kind of alarm", list(ALARM_BY_NAME))
         if work:
@@ -98,9 +109,13 @@ class AlarmOperations(CaseOperations):
             severity=severity,
             work=work,
             since_ms=since_ms,
+            after=_place_in_list(after) if after else None,
+            side=side,
         )
+        if after and folded and not all:
+            raise UsageError("A folded list is given at once.", mend="Ask for it unfolded.")
         grant = self._desk_grant(caller, purpose)
-        if all:
+        if all or not folded:
             return self._alarm_rows(self._desk.list_alarms(grant, wanted, limit=limit))
         listed = self._desk.list_alarms(grant, wanted, limit=MAX_LIST_ROWS)
         rows = fold(listed, more_than=self._settings.desk.flood_alarms)[:limit]
@@ -122,7 +137,7 @@ class AlarmOperations(CaseOperations):
         signals = self._desk.signals_of(grant, alarm_id, limit=DEFAULT_ALARM_SIGNALS)
         history = self._desk.history(grant, alarm_id)
         return {
-            **alarm_row(one, self._clock.now_ms(), place=place),
+            **self._alarm_rows([one])[0],
             "signals_kept": [alarm_signal_row(signal, place=place) for signal in signals],
             "history": [step_row(event, place=place) for event in history],
             "evidence": self._pieces(caller, grant, alarm_id),
@@ -141,7 +156,10 @@ class AlarmOperations(CaseOperations):
 
     def feed_row(self, event: Event) -> dict[str, Any]:
         """An event as the feed gives it to everybody."""
-        return event_row(event, self._clock.now_ms(), place=self._shows_place(event.alarm.alarm.device))
+        now_ms, alarm = self._clock.now_ms(), event.alarm.alarm
+        row = event_row(event, now_ms, place=self._shows_place(alarm.device))
+        self._mark_test(row["alarm"], alarm, now_ms)
+        return row
 
     # -- acting -------------------------------------------------------------------------------
 
@@ -151,11 +169,20 @@ class AlarmOperations(CaseOperations):
             caller, alarm, version, "acknowledge", lambda it, on: self._desk.acknowledge(it, on, caller.who)
         )
 
-    def alarm_hand_over(self, caller: Caller, alarm: str, to: str, version: int | None = None) -> dict[str, Any]:
-        """Give the alarm to another operator."""
+    def alarm_hand_over(
+        self, caller: Caller, alarm: str, to: str, note: str = "", version: int | None = None
+    ) -> dict[str, Any]:
+        """Give the alarm to another operator, with what he should know."""
         to = short(to, "name", MAX_ID_CHARS)
+        note = short(note, "note", MAX_NOTE_CHARS)
         return self._act(
-            caller, alarm, version, "hand_over", lambda it, on: self._desk.hand_over(it, on, caller.who, to), to=to
+            caller,
+            alarm,
+            version,
+            "hand_over",
+            lambda it, on: self._desk.hand_over(it, on, caller.who, to, note=note),
+            to=to,
+            note=note,
         )
 
     def alarm_dispatch(
@@ -258,15 +285,26 @@ class AlarmOperations(CaseOperations):
             try:
                 return self._alarm_rows([move(alarm_id, decided_on)])[0]
             except (Conflict, Refused) as error:
-                last = self._desk.get(grant, alarm_id).alarm
-                if isinstance(error, Conflict) and version is None and last.changed_by == SYSTEM and tries_left:
+                last = self._desk.get(grant, alarm_id)
+                by = last.alarm.changed_by
+                if isinstance(error, Conflict) and version is None and by == SYSTEM and tries_left:
                     continue  # a signal or a clock, no person: the action stands as it was meant
                 why = error.message
-                if isinstance(error, Refused) and last.changed_by not in (caller.who, SYSTEM):
-                    why = f"{why} {last.changed_by} was first: {last.changed_how.value}."
+                if isinstance(error, Refused) and by not in (caller.who, SYSTEM):
+                    why = f"{why} {by} was first: {last.alarm.changed_how.value}."
                 self._note(caller, "alarm.refused", alarm_id, tried=action, version=decided_on, why=why[:_WHY_CHARS])
-                raise type(error)(why, mend=error.mend) from error
+                told = type(error)(why, mend=error.mend)
+                if isinstance(told, Conflict):
+                    told.who = self._who_since(grant, alarm_id, decided_on)
+                    told.current = self._alarm_rows([last])[0]
+                raise told from error
         raise AssertionError("the last try returns or raises")
+
+    def _who_since(self, grant: Grant, alarm_id: str, version: int) -> str:
+        """The person who did the last thing to an alarm after that version; "" where only signals and clocks did."""
+        since = (event for event in self._desk.history(grant, alarm_id) if event.alarm.alarm.version > version)
+        people = [event.by for event in since if event.by != SYSTEM]
+        return people[-1] if people else ""
 
     # -- units --------------------------------------------------------------------------------
 
@@ -300,7 +338,17 @@ class AlarmOperations(CaseOperations):
             device = one.alarm.device
             if device not in shown:
                 shown[device] = self._shows_place(device)
-        return [alarm_row(one, now_ms, place=shown[one.alarm.device]) for one in found]
+        rows = [alarm_row(one, now_ms, place=shown[one.alarm.device]) for one in found]
+        for row, one in zip(rows, found, strict=True):
+            self._mark_test(row, one.alarm, now_ms)
+        return rows
+
+    def _mark_test(self, row: dict[str, Any], alarm: Alarm, now_ms: int) -> None:
+        """Say of a press that somebody announced as a test who it was and until when it is quiet (model.installation)."""
+        press = self._installations.press(alarm.device, alarm.kind, alarm.received_ms)
+        quiet = press is not None and alarm.work is Work.NEW and now_ms < alarm.received_ms + CONFIRM_MS
+        row["test_by"] = press.by if press is not None and quiet else ""
+        row["test_until"] = moment(alarm.received_ms + CONFIRM_MS) if quiet else None
 
     def _alarm_id(self, given: str) -> str:
         """The alarm whose id is `given` or alone begins with it."""
@@ -338,6 +386,15 @@ class AlarmOperations(CaseOperations):
         if not device.startswith(f"{Kind.UNIT}/"):
             raise UsageError(f"{device} is no patrol unit.", mend="Name a device of kind unit.")
         return self._known(device)
+
+
+def _place_in_list(after: str) -> tuple[int, int, str]:
+    """`SEVERITY:RECEIVED_MS:ALARM` as values, else UsageError."""
+    severity, _, rest = after.partition(":")
+    received, _, alarm = rest.partition(":")
+    if not (re.fullmatch(r"[0-9]", severity, re.ASCII) and re.fullmatch(r"[0-9]{1,15}", received, re.ASCII)):
+        raise UsageError("That is no place in the list.", mend="Write SEVERITY:RECEIVED_MS:ALARM of the last row.")
+    return int(severity), int(received), check_id(alarm, "an alarm")
 
 
 def _span_ms(minutes: float) -> int:

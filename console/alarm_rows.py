@@ -156,8 +156,10 @@ def case_row(case: Case) -> dict[str, Any]:
         "device": case.device,
         "owner_ref": case.owner_ref,
         "state": case.state.value,
+        "officer": case.officer,
+        "version": case.version,
         "steps": [
-            {"time": moment(step.time_ms), "state": step.state.value, "by": step.by, "note": step.note}
+            {"time": moment(step.time_ms), "state": step.state.value, "by": step.by, "note": step.note, "to": step.to}
             for step in case.steps
         ],
     }

@@ -13,11 +13,12 @@ import asyncio
 import inspect
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
 import structlog
-from fastapi import Body, FastAPI, Path, Query, Request
+from fastapi import APIRouter, Body, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
@@ -68,8 +69,8 @@ def make_app(
     )
     app.state.feed = feed
     app.add_api_route(WATCH_ROUTE.path, _watch(operations, feed, role), methods=[WATCH_ROUTE.verb], name="watch")
-    for route in ROUTES:
-        app.add_api_route(route.path, _endpoint(operations, route, role), methods=[route.verb], name=route.name)
+    app.state.operations, app.state.role = operations, role
+    app.include_router(_operation_routes())
 
     @app.get("/v1/health")
     def health() -> dict[str, str]:
@@ -87,12 +88,21 @@ def make_app(
     return app
 
 
-def _endpoint(operations: Operations, route: Route, role: str) -> Callable[..., Any]:
+@cache
+def _operation_routes() -> APIRouter:
+    """The operations, which are found in the application; made once, for FastAPI takes long for so many."""
+    router = APIRouter()
+    for route in ROUTES:
+        router.add_api_route(route.path, _endpoint(route), methods=[route.verb], name=route.name)
+    return router
+
+
+def _endpoint(route: Route) -> Callable[..., Any]:
     """A FastAPI endpoint with the parameters of the operation: in the path, the query or the body."""
-    method = getattr(operations, route.name)
+    method = getattr(Operations, route.name)
     hints = get_type_hints(method, include_extras=True)
     parameters = [inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)]
-    for name, parameter in list(inspect.signature(method).parameters.items())[1:]:
+    for name, parameter in list(inspect.signature(method).parameters.items())[2:]:
         if name == route.raw:
             continue
         where: Any = Query() if route.verb == "GET" or route.raw else Body(embed=True)
@@ -108,7 +118,8 @@ def _endpoint(operations: Operations, route: Route, role: str) -> Callable[..., 
         )
 
     def answer(request: Request, arguments: dict[str, Any]) -> Response:
-        result = method(_caller(request, role), **arguments)
+        state = request.app.state
+        result = getattr(state.operations, route.name)(_caller(request, state.role), **arguments)
         if isinstance(result, Track):
             return StreamingResponse(result.json_pieces(), media_type="application/json")
         if isinstance(result, Blob):

@@ -234,7 +234,7 @@ def _as_role(house: _House, caller: Caller) -> Caller:
     """The caller under the role that the settings give; nobody is the desk itself."""
     if caller.who == SYSTEM:
         raise Refused(f"{SYSTEM!r} is the desk itself.", mend="Work under a user name of your own.")
-    return replace(caller, role=role_of(house._settings, caller.who).value)  # noqa: SLF001 a mixin's own
+    return replace(caller, role=role_of(house._settings, caller).value)  # noqa: SLF001 a mixin's own
 
 
 def _reader(house: _House, caller: Caller) -> Caller:

@@ -63,9 +63,11 @@ CAMERA_RULES: dict[str, CameraRule] = {
     "probe": CameraRule("try addresses of cameras", KEEPERS),
     "list": CameraRule("see how cameras are", frozenset(Role) - {Role.AUDITOR}),
     "show": CameraRule("see how cameras are", frozenset(Role) - {Role.AUDITOR}),
+    "tree": CameraRule("see how cameras are", frozenset(Role) - {Role.AUDITOR}),
     "snapshot": CameraRule("see pictures", CONTENT | {Role.TECHNICIAN}, pictures=True),
     "clip": CameraRule("make clips", CONTENT, pictures=True),
     "recordings": CameraRule("see recordings", CONTENT, pictures=True),
+    "timeline": CameraRule("see recordings", CONTENT, pictures=True),
     "recording_read": CameraRule("see recordings", CONTENT, pictures=True),
     "live": CameraRule("watch live", CONTENT, pictures=True),
 }
@@ -197,7 +199,7 @@ class CameraGate:
         lat = located.lat if located.lat is not None else nowhere
         lon = located.lon if located.lon is not None else nowhere
         reach_m = self._settings.clips.max_distance_m
-        seen = self._nearby().cameras(lat, lon, site=located.site, limit=DEFAULT_CAMERAS)
+        seen = self._nearby().cameras(lat, lon, site=located.site, device=found.alarm.device, limit=DEFAULT_CAMERAS)
         return own | {one.device for one in seen if one.bound or (one.distance_m or 0.0) <= reach_m}
 
 

@@ -242,7 +242,7 @@ class CameraOperations(CommandOperations):
 
     def camera_may_watch(self, caller: Caller, camera: str, purpose: Purpose) -> bool:
         """Whether a look that began with `camera_watch` may go on; asked of every stream again and again, so not noted."""
-        return self._camera_gate.may_go_on("live", role_of(self._settings, caller.who), purpose) and (
+        return self._camera_gate.may_go_on("live", role_of(self._settings, caller), purpose) and (
             self._camera_or_none(camera_id(camera)) is not None
         )
 

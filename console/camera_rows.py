@@ -62,12 +62,14 @@ def camera_details(record: CameraRecord, now: CameraRow | None) -> dict[str, Any
         "set": moment(record.set_ms),
         "version": record.version,
         "gate_why": now.gate_why if now is not None else "",
+        "gate_why_zh": now.gate_why_zh if now is not None else "",
         "codec": now.codec if now is not None else "",
         "width_px": now.width_px or None if now is not None else None,
         "height_px": now.height_px or None if now is not None else None,
         "keyframe_gap_s": _number(now.keyframe_gap_s, 2) if now is not None else None,
         "media_age_s": _number(now.media_age_s, 1) if now is not None else None,
         "worker": now.worker or None if now is not None else None,
+        **({"machine": now.machine} if now is not None and now.machine else {}),
         "settings": settings_to_json(record.settings),
     }
 

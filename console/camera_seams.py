@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from model.camera import CameraState
+from model.grant import Grant
 from model.video import Clip
 
 
@@ -21,7 +22,7 @@ class CameraRow:
         device: its id.
         state: how it is. since_ms: since when, our clock, UTC ms, 0 unknown.
         mode: what is decoded now, a value of `model.camera.DecodePolicy` or a finer word.
-        gate: state of the packet gate. gate_why: why it is so, in words. recall: of the gate, as it knows itself, 0..1.
+        gate: state of the packet gate. gate_why, gate_why_zh: why it is so, in words, English and Chinese. recall: of the gate, as it knows itself, 0..1.
         fps, bitrate_kbps, keyframe_gap_s: measured.
         lag_ms: from the camera to here. media_age_s: since its newest packet.
         codec, width_px, height_px: of its stream; "" and 0 unknown.
@@ -29,7 +30,7 @@ class CameraRow:
         recording: whether it is being recorded.
         loss: why there is no stream (`ingest.video.seams.LossReason`), "" when there is one. detail: the same in words,
             without credentials.
-        worker: number of the process that watches it, 0 none.
+        worker: number of the process that watches it, 0 none. machine: where that is, where several share cameras; "" here.
     """
 
     device: str
@@ -38,6 +39,7 @@ class CameraRow:
     mode: str = ""
     gate: str = ""
     gate_why: str = ""
+    gate_why_zh: str = ""
     recall: float = float("nan")
     fps: float = float("nan")
     bitrate_kbps: float = float("nan")
@@ -52,6 +54,7 @@ class CameraRow:
     loss: str = ""
     detail: str = ""
     worker: int = 0
+    machine: str = ""
 
 
 class CameraControl(Protocol):
@@ -67,6 +70,10 @@ class CameraControl(Protocol):
 
     def clip(self, device: str, from_ms: int, to_ms: int, timeout_s: float) -> Clip:
         """A clip from the ring, once its end has passed. Raises TryAgain, NotFound, Refused."""
+        ...
+
+    def recorded_clip(self, grant: Grant, device: str, from_ms: int, to_ms: int) -> Clip | None:
+        """A clip cut out of what was recorded, None where nothing of the window is; each segment audited under the grant."""
         ...
 
     def probe(self, url: str, transport: str, timeout_s: float) -> dict[str, Any]:

@@ -123,10 +123,12 @@ class CommandGate:
     def listen_must_end(self, command: Command, now_ms: int) -> bool:
         """Whether a listen-in that runs is over: its minutes, ten at most, have passed, or its alarm is dealt with.
 
-        Also when our clock has gone back since it began, for then nobody knows how long it has run.
+        Also when a person hung up, and when our clock has gone back since it began, for then nobody knows how long it has run.
         """
         if not command.listening:
             return False
+        if command.stopped_by:
+            return True
         until_ms = min(command.ends_ms, command.sent_ms + MAX_LISTEN_S * 1_000)
         if now_ms >= until_ms or now_ms < command.sent_ms - _CLOCK_STEP_MS:
             return True

@@ -20,7 +20,7 @@ from console.given_texts import check_id, one_of, short
 from console.kept_rows import check_limit
 from console.roles import role_of
 from model.alarm import SYSTEM
-from model.command import MAX_REASON_CHARS, Command, CommandState, approve, reject
+from model.command import MAX_REASON_CHARS, Command, CommandState, approve, hang_up, reject
 from model.command_table import MAX_EXPIRES_S, CommandKind, checked_args, kind_of, needs_approval
 from model.device import check_device_id
 from model.errors import Conflict, NotFound, Refused, UsageError
@@ -129,6 +129,20 @@ class CommandOperations(AlarmOperations):
 
         return self._decide(caller, command, "reject", {"reason": reason}, rejected)
 
+    def command_stop(self, caller: Caller, command: str) -> dict[str, Any]:
+        """Hang up a listen-in that runs: whoever gave it, an approver or a supervisor. The service tells the terminal.
+
+        Raises Refused where none runs.
+        """
+
+        def stopped(before: Command, who: str, role: Role) -> Command:
+            self._gate.check_stopper(before, who, role)
+            return hang_up(before, who)
+
+        return self._decide(
+            caller, command, "stop", {"alarm": self._commands.get(self._command_id(command)).alarm}, stopped
+        )
+
     def _approved(self, before: Command, who: str, role: Role) -> Command:
         self._gate.check_approver(before, who, role)
         after = approve(before, who)
@@ -214,7 +228,7 @@ class CommandOperations(AlarmOperations):
         """The caller under the role that the settings give; nobody is the desk itself."""
         if caller.who == SYSTEM:
             raise Refused(f"{SYSTEM!r} is the desk itself.", mend="Work under a user name of your own.")
-        return replace(caller, role=role_of(self._settings, caller.who).value)
+        return replace(caller, role=role_of(self._settings, caller).value)
 
     @contextmanager
     def _refusals(self, who: Caller, device: str, name: str, **detail: Any) -> Iterator[None]:

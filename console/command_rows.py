@@ -41,6 +41,8 @@ def command_row(command: Command, *, place: bool) -> dict[str, Any]:
         "done": moment(command.done_ms),
         "ends": moment(command.ends_ms),
         "ended": moment(command.ended_ms),
+        "listening": command.listening,
+        "stopped_by": command.stopped_by,
         "detail": detail,
         "reply": reply,
         "place_hidden": not place,

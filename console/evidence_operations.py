@@ -111,7 +111,7 @@ class EvidenceOperations(AlarmOperations):
 
     def _alarm_evidence(self, caller: Caller, grant: Grant, alarm_id: str) -> list[dict[str, Any]]:
         """The pieces of one alarm, for who may see them."""
-        if role_of(self._settings, caller.who) not in CONTENT_ROLES:
+        if role_of(self._settings, caller) not in CONTENT_ROLES:
             return []
         return self._evidence_rows(self._evidence.list(grant, alarm=alarm_id, limit=DEFAULT_ALARM_EVIDENCE))
 
@@ -189,7 +189,7 @@ class EvidenceOperations(AlarmOperations):
         return Grant(caller.who, caller.role, why, frozenset([device]) if device else None, FIRST_MS, LAST_MS)
 
     def _require(self, caller: Caller, roles: frozenset[Role], target: str, what: str, purpose: str = "") -> None:
-        role = role_of(self._settings, caller.who)
+        role = role_of(self._settings, caller)
         if role not in roles:
             self._note(caller, "read.refused", target, purpose, role=role.value, what=what)
             may = ", ".join(sorted(ROLE_WORDS[one].en for one in roles))

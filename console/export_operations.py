@@ -107,7 +107,7 @@ class ExportOperations:
             datum=DATUM_NAMES[datum],
             purpose=purpose_text(why),
             who=caller.who,
-            role=role_of(self._settings, caller.who).value,
+            role=role_of(self._settings, caller).value,
             allowed_by="",
             asked=time_text(self._clock.now_ms()),
             start=time_text(from_ms),
@@ -143,7 +143,7 @@ class ExportOperations:
 
 
 def _check_role(house: _House, caller: Caller, why: Purpose) -> None:
-    role = role_of(house._settings, caller.who)  # noqa: SLF001 a mixin's own
+    role = role_of(house._settings, caller)  # noqa: SLF001 a mixin's own
     if role not in CONTENT_ROLES:
         house._note(caller, "read.refused", "export", purpose_text(why), operation="export_tracks")  # noqa: SLF001 as above
         raise Refused(f"A {ROLE_WORDS[role].en} may not export tracks.", mend="Ask somebody who works on alarms.")

@@ -106,18 +106,28 @@ class Feed:
 
     def lines(self, after: int) -> tuple[list[bytes], int] | None:
         """Lines kept of the events after `after`, a page at most, and the number of the last; None when not all are kept."""
+        found = self.numbered(after)
+        return None if found is None else (found[0], found[1][-1] if found[1] else after)
+
+    def numbered(self, after: int) -> tuple[list[bytes], list[int]] | None:
+        """The same with the number of each line."""
         with self._lock:
             self._take()
             if after < self._floor:
                 return None
             start = bisect_right(self._numbers, after)
-            end = min(start + DEFAULT_PAGE_EVENTS, len(self._numbers))
-            return self._lines[start:end], self._numbers[end - 1] if end > start else after
+            page = slice(start, start + DEFAULT_PAGE_EVENTS)
+            return self._lines[page], self._numbers[page]
 
     def older(self, after: int) -> tuple[list[bytes], int]:
         """The same for a reader that is far behind, from the desk."""
+        lines, numbers = self.older_numbered(after)
+        return lines, numbers[-1] if numbers else after
+
+    def older_numbered(self, after: int) -> tuple[list[bytes], list[int]]:
+        """The same with the number of each line."""
         events = self._desk.events(after, limit=DEFAULT_PAGE_EVENTS)
-        return [self._line(event) for event in events], events[-1].number if events else after
+        return [self._line(event) for event in events], [event.number for event in events]
 
     def close(self) -> None:
         """End the thread and every reader; twice is once."""

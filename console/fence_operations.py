@@ -72,10 +72,18 @@ class FenceOperations(DeviceOperations):
         self._every_fence: tuple[FenceIndex, frozenset[int]] | None = None
         self._fence_lock = threading.Lock()
 
-    def fence_add(self, caller: Caller, feature: dict[str, Any], change: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 called by name alone
+    def fence_add(
+        self,
+        caller: Caller,
+        feature: dict[str, Any],
+        change: bool = False,  # noqa: FBT001, FBT002 called by name alone
+        version: int | None = None,
+    ) -> dict[str, Any]:
         """Keep a new fence, given as a GeoJSON Feature; with `change`, in the place of the one with its id.
 
-        Raises UsageError, BadInput (with the place), Conflict (id taken), NotFound (nothing to change), Refused (full).
+        `version` is that of the fences which the change was decided on (`fence_show` tells it): where this fence has been
+        changed since, it is refused. Raises UsageError, BadInput (with the place), Conflict (id taken, changed since),
+        NotFound (nothing to change), Refused (full).
         """
         try:
             raw = msgspec.json.encode(feature)
@@ -85,7 +93,7 @@ class FenceOperations(DeviceOperations):
         fence = fences.read_feature(raw)
         self._note(caller, "fence.change" if change else "fence.add", fence.id, rule=fence.rule.value)
         before = fences.version()
-        kept = fences.update(fence) if change else fences.add(fence)
+        kept = fences.update(fence, decided_on=version) if change else fences.add(fence)
         self._tell_fences(before)
         return {**fence_row(kept), "version": fences.version()}
 
@@ -95,19 +103,21 @@ class FenceOperations(DeviceOperations):
         return [fence_row(fence) for fence in self._fences().list(after=after, limit=limit)]
 
     def fence_show(self, caller: Caller, fence: str) -> dict[str, Any]:
-        """One fence with its shape as a GeoJSON Feature. Raises NotFound."""
+        """One fence with its shape as a GeoJSON Feature, and the version of the fences. Raises NotFound."""
         from devices.fences_geojson import feature_of  # noqa: PLC0415 shapely costs 0.2 s
 
         del caller
+        version = self._fences().version()  # before the fence: what changes in between is newer than it
         found = self._fences().get(fence)
-        return {**fence_row(found), "feature": feature_of(found, utc_offset_min=found.schedule.utc_offset_min)}
+        feature = feature_of(found, utc_offset_min=found.schedule.utc_offset_min)
+        return {**fence_row(found), "version": version, "feature": feature}
 
-    def fence_remove(self, caller: Caller, fence: str) -> dict[str, Any]:
-        """Take a fence away. Raises NotFound."""
+    def fence_remove(self, caller: Caller, fence: str, version: int | None = None) -> dict[str, Any]:
+        """Take a fence away; `version` as of `fence_add`. Raises NotFound, Conflict (changed since)."""
         self._note(caller, "fence.remove", check_site_id(fence))
         fences = self._fences()
         before = fences.version()
-        fences.remove(fence)
+        fences.remove(fence, decided_on=version)
         self._tell_fences(before)
         return {"fence": fence, "version": fences.version()}
 

@@ -76,7 +76,38 @@ METRICS: tuple[MetricRow, ...] = (
     MetricRow("stops", "counter", "1", "", Word("stops of vehicles, live and from files", "车辆停留数（实时与文件）")),
     MetricRow("live", "gauge", "1", "name", Word("state of the running service, by name", "运行中服务的状态值")),
 )
-METRIC_BY_NAME = {row.name: row for row in METRICS}
+#: Past one machine: of the whole cluster, told by each desk.
+CLUSTER_METRICS: tuple[MetricRow, ...] = (
+    MetricRow("cluster_nodes", "gauge", "1", "role", Word("processes that are there, by role", "各角色在线进程数")),
+    MetricRow(
+        "cluster_lag",
+        "gauge",
+        "1",
+        "partition",
+        Word("records that nobody has done, by partition", "各分区未处理记录数"),
+    ),
+    MetricRow(
+        "cluster_held", "gauge", "1", "partition", Word("whether somebody who is there holds it", "各分区是否有人负责")
+    ),
+    MetricRow(
+        "cluster_epoch",
+        "gauge",
+        "1",
+        "partition",
+        Word("number of its last taking; grows with each", "各分区接管序号，逐次递增"),
+    ),
+    MetricRow(
+        "cluster_fill", "gauge", "1", "partition", Word("how full its stream is, 0 to 1", "各分区流的占用率（0–1）")
+    ),
+    MetricRow(
+        "cluster_clock_ahead",
+        "gauge",
+        "s",
+        "node",
+        Word("how far a process's clock is ahead of the nats-servers'", "各进程时钟比 nats-server 快多少"),
+    ),
+)
+METRIC_BY_NAME = {row.name: row for row in (*METRICS, *CLUSTER_METRICS)}
 
 
 class _Values:

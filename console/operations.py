@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from console.account_operations import AccountOperations
 from console.approval_operations import ApprovalOperations
 from console.audit_operations import AuditOperations
 from console.camera_gate import CameraGate
@@ -26,6 +27,7 @@ from console.device_operations import DEFAULT_LIST_ROWS, Caller
 from console.ebikes import is_ebike, shows_ebike
 from console.evidence_operations import EvidenceOperations
 from console.export_operations import ExportOperations
+from console.incident_operations import IncidentOperations
 from console.kept_rows import (
     check_limit,
     hidden_place,
@@ -33,11 +35,14 @@ from console.kept_rows import (
     raw_text,
     signal_row,
 )
-from console.recording_operations import RecordingOperations
+from console.registration_operations import RegistrationOperations
 from console.replay_operations import ReplayOperations
 from console.replay_sessions import Sessions
 from console.report_operations import ReportOperations
 from console.search_operations import SearchOperations
+from console.supervisor_operations import SupervisorOperations
+from console.system_operations import SystemOperations
+from console.timeline_operations import TimelineOperations
 from console.track_operations import Track, TrackOperations
 from console.track_rows import FIRST_MS, LAST_MS, places
 from console.trip_operations import TripOperations
@@ -47,21 +52,25 @@ from model.device import Kind, check_device_id
 from model.errors import Refused, TryAgain, UsageError
 from model.grant import Grant, Purpose
 from store.audit import purpose_text
+from store.database import Where
 
 if TYPE_CHECKING:
     from config.sections import Settings
     from console.camera_seams import CameraControl, CameraNetwork
+    from devices.photos import Photos
     from devices.registry import Registry
     from devices.terminals import Terminals
     from model.approval import Approval
     from model.clock import Clock
     from model.desk import Desk
+    from model.seams import Log
+    from store.accounts.passwords import Passwords
+    from store.accounts.store import AccountStore
     from store.approvals.store import ApprovalStore
     from store.audit import AuditLog
     from store.commands.store import CommandStore
     from store.desk.desk import DeskFile
     from store.evidence.folder import EvidenceFolder
-    from store.log.local import LocalLog
     from store.recordings.folder import Recordings
     from store.reports.store import ReportStore
     from store.series.door import Series
@@ -73,7 +82,8 @@ DEFAULT_MAX_NAMED_DEVICES = 1_000
 
 
 class Operations(
-    RecordingOperations,
+    RegistrationOperations,
+    TimelineOperations,
     ContextOperations,
     EvidenceOperations,
     TrackOperations,
@@ -83,7 +93,11 @@ class Operations(
     ReplayOperations,
     SearchOperations,
     ApprovalOperations,
+    SupervisorOperations,
+    SystemOperations,
     AuditOperations,
+    AccountOperations,
+    IncidentOperations,
 ):
     """The operations of one open data folder; safe to call from several threads.
 
@@ -97,7 +111,7 @@ class Operations(
         settings: defaults and limits.
         clock: source of time.
         key_file: key of sealed secrets.
-        plain_files: SQLite files that `store_check` looks at besides the logs, the series and the audit.
+        plain_files: files or places of stores that `store_check` looks at besides the logs, the series and the audit.
         on_registry_change: called after every change of the registry, so that it takes effect at once.
         ingest: takes a file in: (path, format, date or "") to its totals; None where nothing can.
         live: state of the running service by name, for `status` and the metrics.
@@ -109,7 +123,10 @@ class Operations(
         recordings: of cameras; None where there are none.
         camera_control: the cameras of the running service.
         camera_network: the rules and the trying of cameras' addresses.
+        accounts: of people who sign in; None where there are none. passwords: makes their hashes when it is first needed.
         spool_dir: on whose disk exports are made; None where none can be.
+        photos: of installations; None where none are kept.
+        sitters: who has a page open that holds the alarms: `user`, `role`, `since_ms`.
     """
 
     def __init__(
@@ -124,12 +141,12 @@ class Operations(
         evidence: EvidenceFolder,
         reports: ReportStore,
         terminals: Callable[[], Terminals],
-        points_log: LocalLog,
-        alarms_log: LocalLog,
+        points_log: Log,
+        alarms_log: Log,
         settings: Settings,
         clock: Clock,
         key_file: Path,
-        plain_files: Sequence[Path] = (),
+        plain_files: Sequence[Where] = (),
         on_registry_change: Callable[[], None] = lambda: None,
         ingest: Callable[[str, str, str], dict[str, Any]] | None = None,
         live: Callable[[], Mapping[str, float]] | None = None,
@@ -141,7 +158,11 @@ class Operations(
         recordings: Recordings | None = None,
         camera_control: CameraControl | None = None,
         camera_network: CameraNetwork | None = None,
+        accounts: AccountStore | None = None,
+        passwords: Callable[[], Passwords] | None = None,
         spool_dir: Path | None = None,
+        photos: Photos | None = None,
+        sitters: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     ) -> None:
         super().__init__(
             registry=registry,
@@ -152,6 +173,8 @@ class Operations(
         )
         self._series = series
         self._chain = audit
+        self._accounts = accounts
+        self._passwords = passwords
         self._desk = desk
         self._signals = desk
         self._commands = commands
@@ -167,6 +190,9 @@ class Operations(
         self._camera_control = camera_control
         self._camera_network = camera_network
         self._spool_dir = spool_dir
+        self._photos = photos
+        self._sitters = sitters
+        self._figures = desk.figures()
         self._export_turns = threading.BoundedSemaphore(settings.export.max_running)
         self._camera_gate = CameraGate(
             settings=settings, desk=desk, nearby=self._nearby_places, shows_place=self._shows_place, clock=clock

@@ -134,7 +134,7 @@ class _Kept:
 
     def __init__(self, house: House, caller: Caller, session: Session, device: str) -> None:
         self._house, self._caller, self._session, self._device = house, caller, session, device
-        self.content = role_of(house._settings, caller.who) in CONTENT_ROLES  # noqa: SLF001 a mixin's own
+        self.content = role_of(house._settings, caller) in CONTENT_ROLES  # noqa: SLF001 a mixin's own
         #: Kinds of which there are more rows than are told.
         self.left_out: list[str] = []
         self.signals = self._read_signals()

@@ -106,7 +106,7 @@ def check_wide(house: House, caller: Caller, why: Purpose, read: WideRead, appro
         if asks:
             raise Refused("That needs nobody's approval.", mend="Read it without --approval.")
         return ""
-    role = role_of(keeper._settings, caller.who)  # noqa: SLF001 as above
+    role = role_of(keeper._settings, caller)  # noqa: SLF001 as above
     attempt = _Attempt(keeper, limits, caller, role, purpose_text(why), read, wide)
     with attempt.refusals(approval):
         check_asker(caller.who, role)

@@ -50,7 +50,7 @@ _mute.setLevel(logging.CRITICAL + 1)
 _mute.propagate = False
 
 
-class _WebSocket(WebSocketsSansIOProtocol):
+class WebSocketProtocol(WebSocketsSansIOProtocol):
     """A WebSocket whose protocol a stream can reach, to cut it off."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -61,7 +61,9 @@ class _WebSocket(WebSocketsSansIOProtocol):
         self.app_state = {**self.app_state, PEER_KEY: self}
 
 
-def _http_protocol(max_connections: int, header_timeout_s: float) -> type[H11Protocol]:
+def http_protocol(max_connections: int, header_timeout_s: float) -> type[H11Protocol]:
+    """HTTP/1.1 for so many connections, each of which has so long to say a request."""
+
     class Http(H11Protocol):
         """HTTP/1.1 that waits for a request for a time only."""
 
@@ -151,8 +153,8 @@ class LiveServer:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self._switch,
-                http=_http_protocol(max_connections, header_timeout_s),
-                ws=_WebSocket,
+                http=http_protocol(max_connections, header_timeout_s),
+                ws=WebSocketProtocol,
                 ws_max_size=MAX_MESSAGE_BYTES,
                 ws_per_message_deflate=False,
                 loop="asyncio",

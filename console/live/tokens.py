@@ -35,8 +35,14 @@ _PURPOSE = b"lucheng live session 1:"
 
 
 def new_token_file(path: Path) -> str:
-    """Make a token and write it to `path`, mode 0600, in place of what was there. Raises StoreError."""
+    """Make a token and write it to `path`, as `write_token_file`."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
+    write_token_file(path, token)
+    return token
+
+
+def write_token_file(path: Path, token: str) -> None:
+    """Write a token to `path`, mode 0600, in place of what was there. Raises StoreError."""
     made = path.with_name(f"{path.name}.new")
     try:
         made.unlink(missing_ok=True)
@@ -46,7 +52,6 @@ def new_token_file(path: Path) -> str:
         made.replace(path)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}.", mend="Check the data folder.") from error
-    return token
 
 
 def read_token_file(path: Path) -> str:

@@ -18,7 +18,7 @@
   for (const clip of document.querySelectorAll("video[data-view]")) {
     const said = clip.parentElement.querySelector(".said");
     const words = clip.closest(".pieces").dataset;
-    clip.addEventListener("error", () => {
+    const failed = () => {
       if (clip.dataset.tried) {
         said.textContent = words.unplayable;
         return;
@@ -26,7 +26,9 @@
       clip.dataset.tried = "yes";
       clip.src = clip.dataset.view;
       said.textContent = words.copyShown;
-    });
+    };
+    clip.addEventListener("error", failed);
+    if (clip.error) failed(); // it could not be played before this ran
   }
 
   const stage = document.getElementById("stage");

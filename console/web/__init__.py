@@ -1,0 +1,1 @@
+"""The console on TCP: what its pages ask for, and the pages."""
