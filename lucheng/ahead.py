@@ -24,7 +24,7 @@ from model.errors import Corrupt
 
 if TYPE_CHECKING:
     from model.clock import Clock
-    from store.log.local import LocalLog
+    from model.seams import Log
 
 Answer = TypeVar("Answer")
 
@@ -56,7 +56,7 @@ class Ahead:
         self,
         steps: Steps,
         stages: Callable[[Steps], Sequence[Stage]],
-        log: LocalLog,
+        log: Log,
         clock: Clock,
         *,
         patience_s: float = DEFAULT_PATIENCE_S,

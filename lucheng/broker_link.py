@@ -3,12 +3,14 @@
 Invariants: without `mqtt.url` the service runs a broker of its own in its data folder and signs in
 with passwords made anew at every start; a registry change is in the broker's files within
 `devices.broker_files_delay_ms` of the last one, and the broker is told to read them. So are a foreign
-broker's files, where `mqtt.files_dir` names their folder.
+broker's files, where `mqtt.files_dir` names their folder. It is told to read them while our own connections stand: mosquitto
+(2.0.11, seen) forgets at that signal what a client that is away may read, and drops what is acknowledged to devices until it is back.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import ip_address
@@ -33,6 +35,8 @@ POINTS_ACCOUNT, ALARMS_ACCOUNT, DESK_ACCOUNT = (account.name for account in SERV
 OWN_ACCOUNTS = (POINTS_ACCOUNT, ALARMS_ACCOUNT, DESK_ACCOUNT)
 #: How soon a change of the registry is noticed without being told (another thread's, or by rule).
 POLL_S = 1.0
+#: How long a broker is not told to read its files because we are not connected to it; it may be for want of them that we are not.
+MAX_HOLD_S = 10.0
 
 _log = structlog.get_logger(__name__)
 
@@ -43,14 +47,17 @@ class BrokerLink:
     Args:
         rooms: the open data folder.
         settings: all of them.
+        listening: whether our subscriptions stand; asked before a broker is told to read its files.
     """
 
-    def __init__(self, rooms: Rooms, settings: Settings) -> None:
+    def __init__(self, rooms: Rooms, settings: Settings, *, listening: Callable[[], bool] = lambda: True) -> None:
         self._rooms = rooms
         self._settings = settings
         self._stack = ExitStack()
         self._changed = threading.Event()
         self._stop = threading.Event()
+        self._listening = listening
+        self._held_since_s: float | None = None
         self._files: BrokerFiles | None = None
         self._pid_file: Path | None = None
         self.embedded: EmbeddedBroker | None = None
@@ -80,19 +87,21 @@ class BrokerLink:
         self.points = given
         self.alarms = replace(given, user=ALARMS_ACCOUNT if ours else given.user)
         self.desk = replace(given, user=DESK_ACCOUNT if ours else given.user)
-        if self._settings.mqtt.files_dir is not None:
-            if given.user == POINTS_ACCOUNT and given.password:
-                give_accounts(self._credentials(), given.password)
-            self._keep_files(self._settings.mqtt.files_dir, self._settings.mqtt.broker_pid_file)
+        folder = self._settings.mqtt.files_dir
+        if folder is not None:
+            new = given.user == POINTS_ACCOUNT and give_accounts(self._credentials(), given.password)
+            self._files = BrokerFiles(self._rooms.registry.file, folder)
+            self._pid_file = self._settings.mqtt.broker_pid_file
+            if new or not (folder / ACL_NAME).exists():
+                self._sync()  # without it nobody of us gets in
+            self._follow_registry()
 
     def _credentials(self) -> Credentials:
         return Credentials(self._rooms.registry.file, iterations=self._settings.devices.password_iterations)
 
-    def _keep_files(self, folder: Path, pid_file: Path | None) -> None:
-        """Write the files now, and again after every change."""
-        self._files = BrokerFiles(self._rooms.registry.file, folder)
-        self._pid_file = pid_file
-        self._sync()
+    def _follow_registry(self) -> None:
+        """Bring the files up to date soon, and again after every change."""
+        self._changed.set()
         self._thread = threading.Thread(target=self._follow, name="broker-files", daemon=True)
         self._thread.start()
 
@@ -124,8 +133,9 @@ class BrokerLink:
         self.points = replace(where, user=POINTS_ACCOUNT, password=passwords[POINTS_ACCOUNT])
         self.alarms = replace(where, user=ALARMS_ACCOUNT, password=passwords[ALARMS_ACCOUNT])
         self.desk = replace(where, user=DESK_ACCOUNT, password=passwords[DESK_ACCOUNT])
-        # amqtt is told by its keeper, mosquitto by its process id
-        self._keep_files(folder / "files", self.embedded.pid_file if self.embedded.program == "mosquitto" else None)
+        # It has read them just now. amqtt is told by its keeper, mosquitto by its process id.
+        self._pid_file = self.embedded.pid_file if self.embedded.program == "mosquitto" else None
+        self._follow_registry()
 
     def registry_changed(self) -> None:
         """Bring the broker's files up to date soon."""
@@ -138,7 +148,18 @@ class BrokerLink:
                 self._stop.wait(self._settings.devices.broker_files_delay_ms / 1000)  # many changes, one write
             if self.embedded is not None and not self.embedded.alive and not self._stop.is_set():
                 self._restart()
-            self._sync()
+            if self._may_reload():
+                self._sync()
+
+    def _may_reload(self) -> bool:
+        """Whether our connections stand, or have not stood for too long."""
+        if self._listening():
+            self._held_since_s = None
+            return True
+        now_s = self._rooms.clock.monotonic_s()
+        if self._held_since_s is None:
+            self._held_since_s = now_s
+        return now_s - self._held_since_s >= MAX_HOLD_S
 
     def _sync(self) -> None:
         assert self._files is not None
@@ -166,11 +187,12 @@ class BrokerLink:
         self._stack.close()
 
 
-def give_accounts(credentials: Credentials, password: str) -> None:
-    """Let the service's accounts sign in with `password`, at a broker that reads our files; nothing when they may."""
-    for name in OWN_ACCOUNTS:
-        if not credentials.verify(name, password):
-            credentials.renew_account(name, same_as=Credential(name, password))
+def give_accounts(credentials: Credentials, password: str) -> bool:
+    """Let the service's accounts sign in with `password`, at a broker that reads our files; False when all may, or it is empty."""
+    new = [name for name in OWN_ACCOUNTS if password and not credentials.verify(name, password)]
+    for name in new:
+        credentials.renew_account(name, same_as=Credential(name, password))
+    return bool(new)
 
 
 def _is_loopback(host: str) -> bool:

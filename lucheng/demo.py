@@ -28,7 +28,9 @@ from console.live.tokens import TOKEN_NAME
 from ingest.files import FileReader, guess_format, open_file
 from lucheng.broker import EmbeddedBroker
 from lucheng.demo_cameras import DemoCameras
-from lucheng.demo_service import LOOPBACK, demo_service, demo_settings, free_port
+from lucheng.demo_people import demo_people
+from lucheng.demo_roads import put_roads
+from lucheng.demo_service import LOOPBACK, demo_service, demo_settings, free_port, port_like
 from lucheng.demo_story import PRESS_AT_S, SOS_AT_S, Incidents, Story
 from lucheng.demo_view import Picture, View
 from lucheng.rooms import BROKER_FOLDER
@@ -111,6 +113,8 @@ def run(options: DemoOptions, settings: Settings, *, clock: Clock | None = None)
         if options.data_dir is None:
             stack.callback(shutil.rmtree, data_dir, ignore_errors=True)
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if options.data_file is None:
+            put_roads(data_dir, settings.demo.seed)
         broker = EmbeddedBroker(
             data_dir / BROKER_FOLDER,
             program=settings.broker.program,
@@ -124,10 +128,12 @@ def run(options: DemoOptions, settings: Settings, *, clock: Clock | None = None)
         jt_port = free_port() if wanted else 0
         filmed = options.data_file is None and settings.demo.cameras and settings.demo.buttons
         live_port = free_port() if filmed else 0
-        client = stack.enter_context(
-            demo_service(data_dir, options.config, broker.url, demo_settings(jt_port, live_port), clock, stop)
-        )
+        web_port = port_like(settings.web.port) if settings.web.port else 0
+        given = demo_settings(jt_port, live_port, web_port)
+        client = stack.enter_context(demo_service(data_dir, options.config, broker.url, given, clock, stop))
         view = stack.enter_context(View(settings.demo.refresh_ms, live=not options.as_json, program=broker.program))
+        if web_port:
+            view.tell(demo_people(client, f"http://{LOOPBACK}:{web_port}/").lines())
         incidents = Incidents(clock)
         player = _start_player(options, settings, broker.url, clock, stop, incidents, client, jt_port)
         story = None if options.data_file is not None else Story(client, incidents, clock, player.stop)
@@ -145,7 +151,8 @@ def run(options: DemoOptions, settings: Settings, *, clock: Clock | None = None)
         view.summary(last)
     if player.failure:
         raise player.failure[0]
-    complete = last.in_flight == 0 and last.counters["received"] >= max(player.points, 1)
+    least = 0 if stop.is_set() else 1  # who stops it at once has nothing to miss
+    complete = last.in_flight == 0 and last.counters["received"] >= max(player.points, least)
     return 0 if complete else 1
 
 
@@ -228,6 +235,7 @@ def _drive(
         # whoever presses does so once the cameras around have something from before
         incidents.add(PRESS_AT_S, "button", lambda city: city.press_button() if corner.filmed() else None)
         incidents.add(SOS_AT_S, "sos", lambda _city: terminals.press_sos())
+        incidents.repeat(lambda city: city.press_button())
         while city.now_ms < clock.now_ms() - PAST_STEP_MS and not stop.is_set():
             past = city.step(city.now_ms + PAST_STEP_MS)
             past.flags = past.flags | np.uint16(Flag.BUFFERED)
@@ -270,6 +278,7 @@ def _show(
         picture = _look(client, clock, picture)
         if story is not None:
             _tell(story, picture)
+            story.watched(bool(picture.live.get("event_streams")))
         if clock.monotonic_s() - drawn_s >= TRACK_EVERY_S:
             _draw(client, picture)
             drawn_s = clock.monotonic_s()

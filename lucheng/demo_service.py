@@ -42,8 +42,21 @@ def free_port() -> int:
         return port
 
 
-def demo_settings(jt_port: int, live_port: int) -> dict[str, str]:
-    """The service's settings, as its environment: terminals come by `jt_port`, live view is at `live_port`; 0: not at all."""
+def port_like(wanted: int) -> int:
+    """`wanted` where nothing listens on it, else any free port of the loopback interface."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, wanted))
+        except OSError:
+            return free_port()
+    return wanted
+
+
+def demo_settings(jt_port: int, live_port: int, web_port: int) -> dict[str, str]:
+    """The service's settings, as its environment: terminals come by `jt_port`, live view is at `live_port`, the console at
+    `web_port`; 0: not at all.
+    """
     return {
         "LUCHENG_DEVICES__UNKNOWN": "register",
         "LUCHENG_GATEWAY__LISTEN": LOOPBACK,
@@ -52,6 +65,9 @@ def demo_settings(jt_port: int, live_port: int) -> dict[str, str]:
         "LUCHENG_GATEWAY__OSMAND_PORT": "0",
         "LUCHENG_CAMERA__ALLOW_NETWORKS": json.dumps([f"{LOOPBACK}/32"]),
         "LUCHENG_LIVE__PORT": str(live_port),
+        "LUCHENG_WEB__LISTEN": LOOPBACK,
+        "LUCHENG_WEB__PORT": str(web_port),
+        "LUCHENG_WEB__ORIGINS": "[]",
         "LUCHENG_DESK__PHONE_NUMBER": DEMO_NUMBER,
         "LUCHENG_OPERATORS__USERS": json.dumps({user_name(os.getuid()): Role.SUPERVISOR.value}),
     }
@@ -64,6 +80,7 @@ def demo_service(
     """`lucheng run` as a process of its own, with settings of `env`; drained and ended at the end."""
     log_path = data_dir / "service.log"
     with log_path.open("wb") as log:
+        log_path.chmod(0o600)
         process = _spawn(data_dir, config, broker_url, env, log)
         try:
             client = RemoteClient(data_dir / SOCKET_FILE)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds of the demo at which each deed is done.
 SOS_AT_S, PRESS_AT_S, SPEED_AT_S, STEAL_AT_S = 3.0, 4.0, 6.0, 8.0
+#: While somebody looks at the console a button is pressed so often, seconds.
+AGAIN_S = 60.0
 #: The owner finds the bike gone this long after the theft.
 REPORT_AFTER_S = 20.0
 #: From the alarm to each step of its life, seconds.
@@ -81,6 +83,14 @@ class Incidents:
             (STEAL_AT_S, lambda city: city.steal_bike(), "bike"),
         ]
         self.done: dict[str, str] = {}
+        self._again: Callable[[City], str | None] | None = None
+        self._again_s = 0.0
+        #: Somebody looks at the console: there is something for him to do now and then.
+        self.watched = False
+
+    def repeat(self, deed: Deed) -> None:
+        """Do that every `AGAIN_S` while somebody looks at the console."""
+        self._again = deed
 
     def add(self, at_s: float, name: str, deed: Deed) -> None:
         """One more deed; from the thread that plays them. One that gives None was not to be done yet, and is tried again."""
@@ -96,6 +106,10 @@ class Incidents:
             if did is not None:
                 self._left.remove(one)
                 self.done[name] = did
+                self._again_s = now_s
+        if self.watched and self._again is not None and not self._left and now_s - self._again_s >= AGAIN_S:
+            self._again_s = now_s
+            self._again(city)
 
 
 class Story:
@@ -133,6 +147,10 @@ class Story:
         self._feed.start()
         self._thread.start()
 
+    def watched(self, on: bool) -> None:  # noqa: FBT001 read as a sentence
+        """Whether somebody looks at the console: then new alarms are his, and there are some."""
+        self._incidents.watched = on
+
     def join(self, timeout_s: float) -> None:
         """Wait until the operator has stopped."""
         if self.started:
@@ -155,7 +173,8 @@ class Story:
         alarm = event["alarm"]
         # The city has its own speeders; the story is about the three deeds.
         ours = alarm["device"] in self._incidents.done.values() and alarm["kind"] in WORKED_KINDS
-        new = ours and event["action"] == "raise" and len(self._seen) < MAX_WORKED_ALARMS
+        left = self._incidents.watched  # whoever sits at the console works on what comes now
+        new = ours and not left and event["action"] == "raise" and len(self._seen) < MAX_WORKED_ALARMS
         with self._lock:
             if new and alarm["alarm"] not in self._seen:
                 self._seen[alarm["alarm"]] = alarm["device"]

@@ -81,6 +81,7 @@ class View:
         self._program = program
         #: The live view's token, for its address on the page; None: there is no live view.
         self.page_file: Path | None = None
+        self._told: list[str] = []
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._is_page else None
         self.refresh_s = refresh_ms / 1000 if self._is_page or not live else 1.0
 
@@ -98,6 +99,13 @@ class View:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+
+    def tell(self, lines: list[str]) -> None:
+        """What stands above every picture: where the console is and who may sign in; once where lines are printed."""
+        self._told = lines
+        if self._shown and self._live is None:
+            sys.stdout.write("".join(f"{line}\n" for line in lines))
+            sys.stdout.flush()
 
     @staticmethod
     def epoch_ms(time: str) -> int:
@@ -132,7 +140,8 @@ class View:
         left, right = picture_rows(picture)
         for one, other in zip_longest(left, right, fillvalue=("", "")):
             numbers.add_row(*one, *other)
-        parts: list[Any] = [numbers]
+        parts: list[Any] = [Text(line, style="bold yellow", overflow="fold") for line in self._told]
+        parts += [Text(), numbers] if parts else [numbers]
         if picture.track:
             lat, lon = (np.array(column, dtype=np.float64) for column in zip(*picture.track, strict=True))
             drawn = braille_track(lat, lon, width_cells=PLOT_WIDTH_CELLS, height_cells=PLOT_HEIGHT_CELLS)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lucheng.logs import logger
-from model.errors import AuditUnwritable, LuchengError, StoreError
+from model.errors import AuditUnwritable, LuchengError, StoreError, TryAgain
 
 if TYPE_CHECKING:
-    from ingest.mqtt.down import DownLink
+    from lucheng.order_hands import Down
     from model.clock import Clock
     from store.audit import AuditLog
     from store.desk.desk import DeskFile
@@ -53,7 +53,7 @@ class DeskDuty:
         self,
         desk: DeskFile,
         audit: AuditLog,
-        down: DownLink | None,
+        down: Down | None,
         clock: Clock,
         *,
         on_fatal: Callable[[BaseException], None],
@@ -86,14 +86,18 @@ class DeskDuty:
             seen = self._desk.last_event()
             clock_at_s = self._clock.monotonic_s()
             while not self._stop.is_set():
-                if self._desk.wait_events(seen, CLOCK_EVERY_S):
-                    self._stop.wait(GIVE_WAY_S)
-                seen = self._desk.last_event()
-                if self._clock.monotonic_s() - clock_at_s >= CLOCK_EVERY_S:
-                    clock_at_s = self._clock.monotonic_s()
-                    self._desk.clock()
-                self._answer()
-                self._write_audit()
+                try:
+                    if self._desk.wait_events(seen, CLOCK_EVERY_S):
+                        self._stop.wait(GIVE_WAY_S)
+                    seen = self._desk.last_event()
+                    if self._clock.monotonic_s() - clock_at_s >= CLOCK_EVERY_S:
+                        clock_at_s = self._clock.monotonic_s()
+                        self._desk.clock()
+                    self._answer()
+                    self._write_audit()
+                except TryAgain as error:  # nothing was kept of it, and the next turn does it
+                    _log.warning("the desk's database is away", error=str(error))
+                    self._stop.wait(CLOCK_EVERY_S)
             self._cross_out(now=True)
             self._write_audit(now=True)
         except StoreError as error:
@@ -111,7 +115,12 @@ class DeskDuty:
                 return
             done, self._done = self._done, []
         self._crossed_out_at_s = at_s
-        self._desk.answered(done)
+        try:
+            self._desk.answered(done)
+        except TryAgain:
+            with self._lock:
+                self._done = done + self._done
+            raise
         with self._lock:
             self._under_way.difference_update(done)
 

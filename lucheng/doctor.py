@@ -1,7 +1,8 @@
 """`lucheng doctor`: what is missing on this machine, what it means, and the command that mends it.
 
 Changes nothing but a file it makes and removes in the data folder, and messages on a private topic
-of a foreign broker. What terminals need is in `doctor_terminals`, what InfluxDB needs in `doctor_series`. Each check is a function that returns findings; none raises.
+of a foreign broker. What terminals need is in `doctor_terminals`, what InfluxDB needs in `doctor_series`, what
+several processes need in `doctor_cluster`. Each check is a function that returns findings; none raises.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from config.sections import BROKER_SCHEMES, Settings, split_url
 from config.settings import broker_user, read_secret
 from lucheng.broker import find_mosquitto
 from lucheng.broker_probe import BrokerAddress, Measured, measure, reachable
+from lucheng.doctor_cluster import cluster
 from lucheng.doctor_series import series
 from lucheng.doctor_terminals import terminals
 from lucheng.finding import Finding, State
@@ -57,6 +59,7 @@ def examine(data_dir: Path, settings: Settings, clock: Clock | None = None) -> l
         *_broker(settings, clock),
         *terminals(data_dir, settings, clock),
         *series(data_dir, settings),
+        *cluster(data_dir, settings, clock),
     ]
 
 
@@ -202,6 +205,8 @@ def _broker(settings: Settings, clock: Clock) -> Iterator[Finding]:
         yield Finding("broker", State.MISSING, found, "start it, or correct mqtt.url")
         return
     yield Finding("broker", State.OK, Word(f"{host}:{address.port} answers", f"{host}:{address.port} 有应答"))
+    if settings.nats.mqtt:
+        return  # the window is ours to ask for there, and no account may publish what is measured
     try:
         user, _password = broker_user(settings)
         if user is not None:

@@ -47,7 +47,10 @@ def _server(server: Server, settings: Settings, data_dir: Path) -> Iterator[Find
     connection = Connection(server)
     try:
         if settings.influx.mode == "store":
-            position = state.load(connection).get(state.POSITION, 0)
+            if settings.nats.mode == "log" and (held := state.load_partitions(connection)):
+                position = sum(one.counters.get(state.POSITION, 0) for one in held.values())
+            else:
+                position = state.load(connection).get(state.POSITION, 0)
             yield Finding(
                 "InfluxDB",
                 State.OK,

@@ -48,7 +48,7 @@ class HealthDuty:
 
     Args:
         series: takes the samples.
-        desk: tells what alarms went through.
+        desk: tells what alarms went through; None where another process does that.
         statuses: what devices said since the last look; taken from its left.
         device_ids: the registry's ids by slot.
         on_fatal: called when the series store fails.
@@ -57,7 +57,7 @@ class HealthDuty:
     def __init__(
         self,
         series: SeriesStore,
-        desk: DeskFile,
+        desk: DeskFile | None,
         statuses: deque[StatusBatch],
         device_ids: Callable[[], list[str]],
         *,
@@ -68,7 +68,7 @@ class HealthDuty:
         self._statuses = statuses
         self._device_ids = device_ids
         self._on_fatal = on_fatal
-        self._event = max(desk.last_event() - CATCH_UP_EVENTS, 0)
+        self._event = max(desk.last_event() - CATCH_UP_EVENTS, 0) if desk is not None else 0
         #: What was told of each slot: online, battery, and when.
         self._told = [np.full(0, -9, np.int64) for _ in range(3)]
         self._stop = threading.Event()
@@ -78,10 +78,10 @@ class HealthDuty:
         """Look until `stop`."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Look once more, then end."""
+    def stop(self, *, drain_s: float | None = None) -> None:
+        """Look once more, then end, within `drain_s` if that is given."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(drain_s)
 
     def _loop(self) -> None:
         while True:
@@ -101,7 +101,7 @@ class HealthDuty:
         """Put what is new; whether there is more."""
         batches = [self._statuses.popleft() for _ in range(len(self._statuses))]
         samples = list(self._of_statuses(StatusBatch.concat(batches))) if batches else []
-        events = self._desk.events(self._event, limit=MAX_EVENTS)
+        events = self._desk.events(self._event, limit=MAX_EVENTS) if self._desk is not None else []
         laps = {(event.alarm.alarm.id, event.alarm.alarm.lap): event.alarm.alarm for event in events}
         for alarm in laps.values():
             samples += _of_alarm(alarm)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -19,7 +20,7 @@ import msgspec
 
 from ingest.files import FileBatch, open_file
 from lucheng.limits import clean_limits, rule_limits
-from lucheng.runner import JobTally, Runner
+from lucheng.runner import Runner
 from lucheng.steps import FILE_JOB_BYTES
 from model.batch import PointBatch
 from model.batch_codec import encode
@@ -30,6 +31,7 @@ from model.seams import NewRecord, RecordKind
 if TYPE_CHECKING:
     from config.sections import Settings
     from ingest.files.reader import SlotsOf
+    from lucheng.job_tally import JobTally
     from model.clock import Clock
     from model.seams import Log
     from store.log.committer import Committer
@@ -53,6 +55,14 @@ class Sink(Protocol):
         ...
 
 
+class Jobs(Protocol):
+    """Who counts what becomes of a file's rows, by job: the pipeline, where it is in this process."""
+
+    def counting(self, job: bytes) -> AbstractContextManager[JobTally]:
+        """The tally of a file while the block lasts."""
+        ...
+
+
 class DirectSink:
     """Log and pipeline in this thread; for a command that holds the writer lock."""
 
@@ -73,9 +83,11 @@ class DirectSink:
 
 
 class ServiceSink:
-    """The running service's committer and pipeline thread, shared with live data."""
+    """The running service's committer and pipeline thread, shared with live data; without a pipeline nothing settles here."""
 
-    def __init__(self, committer: Committer, runner: Runner, *, timeout_s: float = DEFAULT_SETTLE_TIMEOUT_S) -> None:
+    def __init__(
+        self, committer: Committer, runner: Runner | None, *, timeout_s: float = DEFAULT_SETTLE_TIMEOUT_S
+    ) -> None:
         self._committer = committer
         self._runner = runner
         self._timeout_s = timeout_s
@@ -96,7 +108,7 @@ class ServiceSink:
 
     def settle(self, position: int) -> None:
         """See `Sink`."""
-        if not self._runner.wait_for(position, timeout_s=self._timeout_s):
+        if self._runner is not None and not self._runner.wait_for(position, timeout_s=self._timeout_s):
             raise TryAgain(
                 "The file is in the log but not stored yet.", mend="It will be; ask for its track in a while."
             )
@@ -145,7 +157,7 @@ def ingest_file(
     format_name: str,
     *,
     sink: Sink,
-    runner: Runner,
+    runner: Jobs,
     slots_of: SlotsOf,
     settings: Settings,
     clock: Clock,
@@ -173,10 +185,9 @@ def ingest_file(
     totals = FileTotals()
     devices: set[str] = set()
     job = os.urandom(FILE_JOB_BYTES)
-    tally = runner.jobs[job] = JobTally()
     position = 0
     broken: BadInput | None = None
-    try:
+    with runner.counting(job) as tally:
         with open_file(
             path,
             format_name,
@@ -198,8 +209,6 @@ def ingest_file(
                 broken = error
         if position:
             sink.settle(position)
-    finally:
-        del runner.jobs[job]
     totals.stored, totals.duplicate = tally.stored, tally.duplicate
     for reason, rows in tally.quarantined.items():
         totals.quarantined[reason] = totals.quarantined.get(reason, 0) + rows

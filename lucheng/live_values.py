@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from console.system_operations import SOURCES
 from lucheng.commanding import COUNTS
 from lucheng.video.video_values import VIDEO_VALUES
 from model.codes import Word
@@ -105,6 +106,31 @@ LIVE_VALUES: tuple[LiveValue, ...] = (
     LiveValue("gateway_gt06_port", "1", Word("where GT06 is served; 0: not", "GT06 服务端口；0 为未开启")),
     LiveValue("osmand_port", "1", Word("where OsmAnd is served", "OsmAnd 服务端口")),
     LiveValue("osmand_answers", "1", Word("requests of OsmAnd clients answered", "已应答的 OsmAnd 请求数")),
+    LiveValue("web_port", "1", Word("where the console is served; 0: not", "控制台端口；0 为未开启")),
+    LiveValue("web_tls", "1", Word("whether by TLS", "控制台是否启用 TLS")),
+    LiveValue("event_streams", "1", Word("pages that follow events, now", "当前接收实时事件的页面数")),
+    LiveValue("event_views", "1", Word("different viewports among them", "其中不同的视窗数")),
+    *(
+        value
+        for name, words in (
+            ("points", Word("points taken into the log", "写入日志的定位点")),
+            *((name, words) for name, _, _, words in SOURCES),
+        )
+        for value in (
+            LiveValue(f"source_{name}_per_s", "1/s", Word(f"{words.en}: a second, now", f"{words.zh}：当前每秒")),
+            LiveValue(f"source_{name}_silent_s", "s", Word(f"{words.en}: nothing for", f"{words.zh}：静默时长")),
+        )
+    ),
+    LiveValue("disk_free_bytes", "bytes", Word("free on the data folder's disk", "数据目录所在磁盘剩余")),
+    LiveValue("disk_total_bytes", "bytes", Word("its size", "磁盘总量")),
+    LiveValue("disk_fills_bytes_per_day", "bytes", Word("what it lost a day, lately", "近期每日减少的剩余空间")),
+    LiveValue("disk_seen_s", "s", Word("over how long that was seen, a day at most", "其观测时长，至多一天")),
+    LiveValue(
+        "clock_synchronised",
+        "1",
+        Word("whether something steers this machine's clock; -1: not known", "本机时钟是否同步；-1 为未知"),
+    ),
+    LiveValue("metrics_port", "1", Word("where Prometheus reads; 0: not", "Prometheus 采集端口；0 为未开启")),
     LiveValue("evidence_bytes", "bytes", Word("of all evidence kept", "已保存证据的总字节数")),
     *(LiveValue(*one) for one in VIDEO_VALUES),
 )

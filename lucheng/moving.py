@@ -1,4 +1,4 @@
-"""`lucheng store init` and `lucheng store copy`: from the settings to the server, beside a service that does not run.
+"""`lucheng store init` and `lucheng store copy` of series: from the settings to the server, beside a service that does not run.
 
 Invariants: both are audited before they begin, where there is a data folder; a copy holds the writer lock, so nothing changes
 under it; it may be broken off at any moment and called again.
@@ -139,10 +139,15 @@ def _fill_mirror(
     return {"points": points, "samples": 0, "series": 0, "quarantined": 0, "not_kept": 0, "missed": held.points}
 
 
+#: What can be copied: series from the first to the second, people and devices both ways.
+WAYS = (("embedded", "influx"), ("sqlite", "postgres"), ("postgres", "sqlite"))
+
+
 def check_ways(source: str, target: str) -> None:
-    """Raise UsageError for anything but from embedded to influx."""
-    if (source, target) != ("embedded", "influx"):
-        raise UsageError("Only a copy from embedded to influx is there.", mend="Use --from embedded --to influx.")
+    """Raise UsageError for anything but `WAYS`."""
+    if (source, target) not in WAYS:
+        ways = ", or ".join(f"--from {one} --to {other}" for one, other in WAYS)
+        raise UsageError(f"There is no copy from {source[:20]!r} to {target[:20]!r}.", mend=f"Use {ways}.")
 
 
 def _days(settings: Settings) -> dict[str, int]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from console.camera_seams import CameraControl
 from console.operations import Operations
 from devices.directory import Directory
 from lucheng.logs import logger
-from lucheng.rooms import COMMANDS_FILE, DESK_FILE, REGISTRY_FILE, SECRET_KEY_FILE, Rooms
+from lucheng.rooms import ACCOUNTS_FILE, ANSWERS_FILE, COMMANDS_FILE, DESK_FILE, REGISTRY_FILE, SECRET_KEY_FILE, Rooms
 from lucheng.video.probing import SettingsNetwork
 from model.approval import Approval
+from store.database import Where, exists
 
 _log = logger(__name__)
 
@@ -28,6 +28,7 @@ def operations_of(
     on_fence_change: Callable[[int], None] = lambda _version: None,
     sessions: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     camera_control: CameraControl | None = None,
+    sitters: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
 ) -> Operations:
     """The operations over `rooms`.
 
@@ -41,6 +42,7 @@ def operations_of(
         on_fence_change: tells them the new version of the fences.
         sessions: the connections of terminals now, each with `device`.
         camera_control: the cameras of the running service.
+        sitters: who has a page open that holds the alarms.
     """
     return Operations(
         registry=rooms.registry,
@@ -69,7 +71,11 @@ def operations_of(
         recordings=rooms.recordings,
         camera_control=camera_control,
         camera_network=SettingsNetwork(rooms.settings, rooms.clock),
+        accounts=rooms.accounts,
+        passwords=lambda: rooms.passwords,
         spool_dir=rooms.data_dir,
+        photos=rooms.photos,
+        sitters=sitters,
     )
 
 
@@ -86,7 +92,7 @@ def _warn(approval: Approval) -> None:
     )
 
 
-def _plain_files(rooms: Rooms) -> list[Path]:
-    """SQLite files without a check of their own; one that a newer lucheng has not made yet is not missing."""
-    commands = rooms.data_dir / COMMANDS_FILE
-    return [rooms.data_dir / REGISTRY_FILE, rooms.data_dir / DESK_FILE] + [commands] * commands.exists()
+def _plain_files(rooms: Rooms) -> list[Where]:
+    """Stores without a check of their own; one that a newer lucheng has not made yet is not missing."""
+    later = [rooms.where(name) for name in (COMMANDS_FILE, ACCOUNTS_FILE, ANSWERS_FILE)]
+    return [rooms.where(REGISTRY_FILE), rooms.where(DESK_FILE), *(where for where in later if exists(where))]

@@ -37,13 +37,17 @@ class Raising:
         ids: device id by slot.
         meaning: tells the last place of a device that fell silent.
         fence_id: id of a fence by its number.
+        log_name: of the log that positions are of, where there are several; ids of signals are made with it.
     """
 
-    def __init__(self, work: Work, ids: Sequence[str], meaning: Meaning, fence_id: Callable[[int], str]) -> None:
+    def __init__(
+        self, work: Work, ids: Sequence[str], meaning: Meaning, fence_id: Callable[[int], str], log_name: str = ""
+    ) -> None:
         self._work = work
         self._ids = ids
         self._meaning = meaning
         self._fence_id = fence_id
+        self._among = f"{log_name}/" if log_name else ""
         self._file = bool(work.records) and work.records[0].kind is RecordKind.FILE_POINTS
 
     def _where(
@@ -67,7 +71,7 @@ class Raising:
             if kind is None:
                 continue
             yield Signal(
-                id=signal_id(position, at, f"bit:{kind.name}"),
+                id=signal_id(position, at, f"{self._among}bit:{kind.name}"),
                 device=self._ids[int(batch.slot[row])],
                 kind=kind.name,
                 source="file" if self._file else "bit",
@@ -112,7 +116,7 @@ class Raising:
                 continue
             placed = isfinite(here_lat) and isfinite(here_lon)
             yield Signal(
-                id=signal_id(position, at, f"{part.rule}:{kind.name}:{fence}"),
+                id=signal_id(position, at, f"{self._among}{part.rule}:{kind.name}:{fence}"),
                 device=device,
                 kind=kind.name,
                 source="file" if self._file else f"rule:{part.rule}",

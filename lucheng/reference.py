@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import model.errors
 from analytics.decisions import DECISIONS, VERDICT_ZH
@@ -18,8 +20,10 @@ from analytics.rules.table import EVERY_RULE, RULES, TRIPS, WHICH_RULES
 from config.sections import Settings, section_types
 from config.settings import bounds_text, env_name, example
 from config.toml_lines import toml_value
-from console.metrics import METRICS
+from console.metrics import CLUSTER_METRICS, METRICS
+from lucheng.cluster.values import CLUSTER_VALUES
 from lucheng.live_values import LIVE_VALUES
+from lucheng.reference_api import openapi_text, permissions_page, problems_page
 from lucheng.reference_protocols import protocols_page
 from model.codes import ALARM_BY_NAME, ALARM_KINDS, MARK_WORDS, REASON_WORDS, Mark, Reason
 from model.errors import LuchengError
@@ -167,15 +171,19 @@ def metrics_page() -> str:
             f"`{row.label}`" if row.label else "",
             f"{row.help.en}<br>{row.help.zh}",
         )
-        for row in METRICS
+        for row in (*METRICS, *CLUSTER_METRICS)
     )
     live = ((f"`{one.name}`", one.unit, f"{one.words.en}<br>{one.words.zh}") for one in LIVE_VALUES)
+    cluster = ((f"`{one.name}`", one.unit, f"{one.words.en}<br>{one.words.zh}") for one in CLUSTER_VALUES)
     return (
         f"# Metrics · 指标\n\n{_table(('metric', 'kind', 'unit', 'label', 'meaning'), rows)}"
         "\n## `lucheng_live` by name · 运行状态值\n\nAlso in `lucheng status`. What only grows begins anew with every "
         "start; the gateway's are there while a port of it is open.\n"
         f"同见 `lucheng status`。累计值自启动起计；网关各值仅在其端口开启时出现。\n\n"
         f"{_table(('name', 'unit', 'meaning'), live)}"
+        '\nPast one machine (`nats.mode = "log"`) a process also says what its roles give it. '
+        "`lucheng_cluster_…` above are of the whole cluster, told by each desk.\n"
+        f"多机部署时，各进程按角色另有下列值；上表 `lucheng_cluster_…` 为整个集群的指标，由各指挥台进程给出。\n\n{_table(('name', 'unit', 'meaning'), cluster)}"
     )
 
 
@@ -196,13 +204,18 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "audit-actions.md": audit_page,
     "protocols.md": lambda: protocols_page(_table),
+    "permissions.md": lambda: permissions_page(_table),
+    "problems.md": lambda: problems_page(_table),
 }
 
 
-def documents() -> dict[str, str]:
-    """Every generated file, by its path from the project's root."""
+@cache
+def documents() -> Mapping[str, str]:
+    """Every generated file, by its path from the project's root; made once, for it takes seconds."""
     pages = {f"docs/reference/{name}": _HEAD + page() for name, page in PAGES.items()}
-    return pages | {"config/files/city.toml": example()}
+    return MappingProxyType(
+        pages | {"docs/reference/openapi.json": openapi_text(), "config/files/city.toml": example()}
+    )
 
 
 def differences(root: Path) -> str:

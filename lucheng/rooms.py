@@ -15,14 +15,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from devices.registry import Registry
+from lucheng.database_choice import check_side, place_of, server_of
 from lucheng.limits import desk_limits
 from lucheng.series_choice import holds_series, open_series
 from model.clock import Clock, SystemClock
 from model.errors import StoreError
+from store.accounts.answers import AnswerStore
+from store.accounts.store import AccountStore
 from store.approvals.store import ApprovalStore
 from store.audit import AuditLog
 from store.commands.store import CommandStore
+from store.database import Server, Where
 from store.desk.desk import DeskFile
+from store.evidence.folder import DATABASE as EVIDENCE_DATABASE
 from store.evidence.folder import EvidenceFolder
 from store.lock import WriterLock
 from store.log.local import LocalLog
@@ -35,7 +40,10 @@ if TYPE_CHECKING:
     from devices.directory import Directory
     from devices.fences import Fences
     from devices.nearby import Nearby
+    from devices.photos import Photos
     from devices.terminals import Terminals
+    from lucheng.cluster.log_views import StreamsView
+    from store.accounts.passwords import Passwords
     from store.series.door import Series
 
 REGISTRY_FILE = "registry.db"
@@ -46,7 +54,11 @@ COMMANDS_FILE = "commands.db"
 REPORTS_FILE = "reports.db"
 APPROVALS_FILE = "approvals.db"
 EVIDENCE_FOLDER = "evidence"
+EVIDENCE_FILE = f"{EVIDENCE_FOLDER}/{EVIDENCE_DATABASE}"
 RECORDINGS_FOLDER = "recordings"
+PHOTOS_FOLDER = "photos"
+ACCOUNTS_FILE = "accounts.db"
+ANSWERS_FILE = "answers.db"
 AUDIT_FILE = "audit.db"
 SOCKET_FILE = "api.sock"
 SECRET_KEY_FILE = "keys/secret.key"  # noqa: S105 (a file name)
@@ -75,7 +87,9 @@ class Rooms:
         self.write = write
         self.clock: Clock = clock or SystemClock()
         self._stack = ExitStack()
-        if not write and not holds_series(data_dir):
+        #: Where people and devices lie, where `database.url` says so.
+        self.database: Server | None = server_of(settings)
+        if not write and not holds_series(data_dir) and self.database is None:
             raise StoreError(
                 f"There is no lucheng data in {data_dir}.",
                 mend="Name the right folder with --data, or start with `lucheng run`, `lucheng ingest` or `lucheng device add`.",
@@ -98,23 +112,21 @@ class Rooms:
                     f"{folder} cannot be made: {error.strerror}.", mend="Name a folder you may write with --data."
                 ) from error
             self._stack.enter_context(WriterLock(folder))
+        check_side(folder, self.database, write=self.write)
+        if self.database is not None:
+            self._stack.callback(self.database.close)
         settings, clock = self.settings, self.clock
         # The audit is opened for writing even by readers: a read that cannot be audited is not done. A reader without a
         # writable audit still opens, so that `audit verify` and `store check` can say what is wrong with it.
-        self.audit = AuditLog(folder / AUDIT_FILE, clock=clock, hold_failure=read_only)
+        self.audit = AuditLog(self.where(AUDIT_FILE), clock=clock, hold_failure=read_only, folder=folder)
         self._stack.callback(self.audit.close)
         self.registry = Registry(
-            folder / REGISTRY_FILE, clock=clock, read_only=read_only, max_devices=settings.devices.max_devices
+            self.where(REGISTRY_FILE), clock=clock, read_only=read_only, max_devices=settings.devices.max_devices
         )
         self._stack.callback(self.registry.close)
-        self.points_log = LocalLog(folder / POINTS_LOG_FILE, clock=clock, read_only=read_only)
-        self._stack.callback(self.points_log.close)
-        self.alarms_log = LocalLog(
-            folder / ALARMS_LOG_FILE, clock=clock, read_only=read_only, page_bytes=ALARM_PAGE_BYTES
-        )
-        self._stack.callback(self.alarms_log.close)
+        self._open_logs(folder, read_only=read_only)
         self.desk = DeskFile(
-            folder / DESK_FILE,
+            self.where(DESK_FILE),
             clock=clock,
             audit=self.audit,
             read_only=read_only,
@@ -123,7 +135,7 @@ class Rooms:
         )
         self._stack.callback(self.desk.close)
         self.commands = CommandStore(
-            folder / COMMANDS_FILE,
+            self.where(COMMANDS_FILE),
             clock=clock,
             read_only=read_only,
             max_queued_per_device=settings.commands.max_queued_per_device,
@@ -133,6 +145,7 @@ class Rooms:
             folder / EVIDENCE_FOLDER,
             clock=clock,
             audit=self.audit,
+            index=self.where(EVIDENCE_FILE),
             read_only=read_only,
             max_item_bytes=settings.evidence.max_item_bytes,
             max_total_bytes=settings.evidence.max_total_bytes,
@@ -147,22 +160,64 @@ class Rooms:
             min_free_bytes=settings.recording.min_free_bytes,
         )
         self._stack.callback(self.recordings.close)
-        self.reports = ReportStore(folder / REPORTS_FILE, clock=clock, audit=self.audit, read_only=read_only)
+        self.reports = ReportStore(self.where(REPORTS_FILE), clock=clock, audit=self.audit, read_only=read_only)
         self._stack.callback(self.reports.close)
+        self.accounts = AccountStore(
+            self.where(ACCOUNTS_FILE),
+            clock=clock,
+            read_only=read_only,
+            max_accounts=settings.accounts.max_accounts,
+            max_sessions_per_user=settings.accounts.max_sessions_per_user,
+        )
+        self._stack.callback(self.accounts.close)
         # As the audit is: the use of an approval is counted whoever reads.
-        self.approvals = ApprovalStore(folder / APPROVALS_FILE, clock=clock, lazy=read_only)
+        self.approvals = ApprovalStore(self.where(APPROVALS_FILE), clock=clock, lazy=read_only)
         self._stack.callback(self.approvals.close)
         #: The desk is the store of its signals, too.
         self.signals = self.desk
-        self.series: Series = open_series(
+        self.series: Series = self._opened_series(folder, read_only=read_only)
+        self._stack.callback(self.series.close)
+
+    def _opened_series(self, folder: Path, *, read_only: bool) -> Series:
+        """The time series; where each partition's are its holder's, all of them to be read."""
+        settings, audit, clock = self.settings, self.audit, self.clock
+        if settings.nats.mode == "log":
+            from lucheng.cluster.series import is_shared, open_city  # noqa: PLC0415 needed past one machine alone
+
+            if is_shared(settings) and self.database is not None:
+                return open_city(
+                    settings, self.database, audit=audit, clock=clock, device_ids=lambda: self.directory.ids
+                )
+        return open_series(
             folder,
             settings,
-            audit=self.audit,
+            audit=audit,
             clock=clock,
             device_ids=lambda: self.directory.ids,
             read_only=read_only,
         )
-        self._stack.callback(self.series.close)
+
+    def _open_logs(self, folder: Path, *, read_only: bool) -> None:
+        """Both logs; where they are streams of nats-servers only views of them, for they are not this folder's."""
+        self.points_log: LocalLog | StreamsView
+        self.alarms_log: LocalLog | StreamsView
+        if self.settings.nats.mode == "log":
+            from lucheng.cluster.log_views import LogViews  # noqa: PLC0415 needed past one machine alone
+
+            views = LogViews(self.settings, self.clock)
+            self._stack.callback(views.close)
+            self.points_log, self.alarms_log = views.points, views.alarms
+            return
+        self.points_log = LocalLog(folder / POINTS_LOG_FILE, clock=self.clock, read_only=read_only)
+        self._stack.callback(self.points_log.close)
+        self.alarms_log = LocalLog(
+            folder / ALARMS_LOG_FILE, clock=self.clock, read_only=read_only, page_bytes=ALARM_PAGE_BYTES
+        )
+        self._stack.callback(self.alarms_log.close)
+
+    def where(self, file: str) -> Where:
+        """Where the store of that file lies: in the data folder, or on the server."""
+        return place_of(self.data_dir, file, self.database)
 
     @cached_property
     def directory(self) -> Directory:
@@ -184,6 +239,13 @@ class Rooms:
         return Cameras(self.registry.file, self.data_dir / SECRET_KEY_FILE)
 
     @cached_property
+    def photos(self) -> Photos:
+        """Photos of installations."""
+        from devices.photos import Photos  # noqa: PLC0415 needed where devices are installed alone
+
+        return Photos(self.registry.file, self.data_dir / PHOTOS_FOLDER)
+
+    @cached_property
     def nearby(self) -> Nearby:
         """Where devices, sites and cameras are; made when it is first asked."""
         from devices.nearby import Nearby  # noqa: PLC0415 shapely costs 0.2 s
@@ -196,6 +258,21 @@ class Rooms:
         from console.fence_operations import open_fences  # noqa: PLC0415 shapely costs 0.2 s
 
         return open_fences(self.registry, self.settings, self.clock)
+
+    @cached_property
+    def passwords(self) -> Passwords:
+        """What makes and tries hashes of passwords."""
+        from store.accounts.passwords import Passwords  # noqa: PLC0415 needed where somebody signs in alone
+
+        given = self.settings.accounts
+        return Passwords(memory_kib=given.password_memory_kib, passes=given.password_passes)
+
+    @cached_property
+    def answers(self) -> AnswerStore:
+        """Answers that may be asked for again, opened by the console's server alone; closed with the rooms."""
+        made = AnswerStore(self.where(ANSWERS_FILE), clock=self.clock, read_only=not self.write)
+        self._stack.callback(made.close)
+        return made
 
     @property
     def socket_path(self) -> Path:

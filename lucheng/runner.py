@@ -8,23 +8,26 @@ is fatal: the runner stops and says so, and the next start replays.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lucheng.grouping import grouped
+from lucheng.job_tally import JobTally
 from lucheng.logs import logger
 from lucheng.steps import FILE_JOB_BYTES, Stage, Steps, Work
 from lucheng.wall_guard import WallGuard
-from model.batch import PointBatch
 from model.codes import Reason
 from model.errors import Corrupt, LuchengError, StoreError, TryAgain
 from model.seams import LogRecord, RecordKind
 from store.series.door import Moved
 
 if TYPE_CHECKING:
+    from analytics.pipeline import Result
     from model.clock import Clock
-    from store.log.local import LocalLog
+    from model.seams import Log, Outcome
+    from model.signal import Signal
     from store.series.door import Series
 
 CONSUMER = "pipeline"
@@ -41,41 +44,11 @@ DEFAULT_RETENTION_DAYS = 90
 DEFAULT_HOUSEKEEPING_EVERY_S = 5.0
 #: Rows sealed between two runs: about 30 ms, for an alarm bit may be waiting.
 DEFAULT_SEAL_STEP_ROWS = 16_384
-#: Points of one file that are kept for its trips and stops (about 90 bytes each).
-DEFAULT_MAX_JOB_POINTS = 5_000_000
 _IDLE_WAIT_S = 0.2
 _HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
 
 _log = logger(__name__)
-
-
-class JobTally:
-    """What became of the rows of one file, exactly."""
-
-    def __init__(self) -> None:
-        self.stored = 0
-        self.duplicate = 0
-        self.quarantined: dict[Reason, int] = {}
-        self.signals: dict[str, int] = {}
-        self.points: list[PointBatch] = []
-        self.points_kept = 0
-        #: Whether `points` are all that were stored: a job too large for it keeps none.
-        self.whole = True
-
-    @property
-    def rows(self) -> int:
-        """Rows accounted for."""
-        return self.stored + self.duplicate + sum(self.quarantined.values())
-
-    def keep(self, points: PointBatch) -> None:
-        """Keep what was stored, for trips and stops at the end, as long as there is room."""
-        self.points_kept += len(points)
-        self.whole = self.whole and self.points_kept <= DEFAULT_MAX_JOB_POINTS
-        if self.whole:
-            self.points.append(points)
-        else:
-            self.points.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +84,7 @@ class Runner:
         wait_beyond: sleeps until the log is longer than a position, or a time-out in seconds has passed.
         on_fatal: called once, from the runner's thread, when it cannot go on.
         on_retained: told how many rows went because their time was over.
+        on_job: told what became of the rows of each step of a file that is not counted here, after the commit.
         limits: see `RunnerLimits`.
     """
 
@@ -118,13 +92,14 @@ class Runner:
         self,
         stages: Sequence[Stage],
         steps: Steps,
-        log: LocalLog,
+        log: Log,
         series: Series,
         clock: Clock,
         *,
         wait_beyond: Callable[[int, float], object] | None = None,
         on_fatal: Callable[[BaseException], None] | None = None,
         on_retained: Callable[[int], object] = lambda _rows: None,
+        on_job: Callable[[bytes, JobTally], None] | None = None,
         limits: RunnerLimits | None = None,
     ) -> None:
         self._stages = stages
@@ -135,6 +110,7 @@ class Runner:
         self._wait_beyond = wait_beyond or (lambda _position, timeout_s: clock.sleep(timeout_s))
         self._on_fatal = on_fatal
         self._on_retained = on_retained
+        self._on_job = on_job
         self._limits = limits or RunnerLimits()
         self._rows_since_snapshot = 0
         self._quiet_since_snapshot = 0
@@ -214,6 +190,15 @@ class Runner:
             _log.error("snapshot of the state damaged", error=str(error))
             return 0, False
         return snapshot[0], True
+
+    @contextmanager
+    def counting(self, job: bytes) -> Iterator[JobTally]:
+        """Count what becomes of a file's rows while the block lasts."""
+        tally = self.jobs[job] = JobTally()
+        try:
+            yield tally
+        finally:
+            del self.jobs[job]
 
     # -- running ------------------------------------------------------------------------------
 
@@ -325,16 +310,14 @@ class Runner:
         record = work.records[0]
         if work.result is None or work.outcome is None or record.kind is not RecordKind.FILE_POINTS:
             return
-        tally = self.jobs.get(bytes(record.payload[:FILE_JOB_BYTES]))
+        job = bytes(record.payload[:FILE_JOB_BYTES])
+        tally = self.jobs.get(job)
         if tally is None:
+            if self._on_job is not None:
+                self._on_job(job, _counted(JobTally(), work.outcome, work.result, work.signals))
             return
-        tally.stored += len(work.outcome.points)
-        tally.duplicate += work.outcome.duplicate
-        for signal in work.signals:
-            tally.signals[signal.kind] = tally.signals.get(signal.kind, 0) + 1
+        _counted(tally, work.outcome, work.result, work.signals)
         tally.keep(work.outcome.points)
-        for reason, rows in work.result.rejected:
-            tally.quarantined[reason] = tally.quarantined.get(reason, 0) + len(rows)
 
     def backlog_rows(self) -> int:
         """Rows that are in the log and not accounted for yet."""
@@ -402,3 +385,14 @@ class Runner:
         self._log.trim()
         self._rows_since_snapshot = self._quiet_since_snapshot = 0
         self._snapshot_at_s = self._clock.monotonic_s()
+
+
+def _counted(tally: JobTally, outcome: Outcome, result: Result, signals: Sequence[Signal]) -> JobTally:
+    """`tally` with what became of one step's rows."""
+    tally.stored += len(outcome.points)
+    tally.duplicate += outcome.duplicate
+    for signal in signals:
+        tally.signals[signal.kind] = tally.signals.get(signal.kind, 0) + 1
+    for reason, rows in result.rejected:
+        tally.quarantined[reason] = tally.quarantined.get(reason, 0) + len(rows)
+    return tally

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lucheng.logs import logger
 from model.errors import Conflict
@@ -115,25 +115,35 @@ def _influx(
 ) -> Series:
     from store.series.influx.store import InfluxSeries  # noqa: PLC0415 a second of imports, for those who use it
 
-    influx, search = settings.influx, settings.search
+    options = influx_options(settings, audit=audit, clock=clock, device_ids=device_ids)
     return InfluxSeries(
         server_of(settings),
         folder,
-        audit=audit,
-        clock=clock,
-        device_ids=device_ids,
         read_only=read_only,
-        late_days=influx.late_days if settings.series.retention_days else None,
-        retry_min_ms=influx.retry_min_ms,
-        retry_max_ms=influx.retry_max_ms,
-        max_body_bytes=influx.max_body_bytes,
-        max_lookup_keys=settings.series.max_lookup_keys,
-        max_pending_numbers=influx.max_pending_numbers,
-        max_search_ms=search.max_window_h * _HOUR_MS,
-        max_search_points=search.max_points,
         max_quarantine_rows_per_reason=settings.series.max_quarantine_rows_per_reason,
-        on_outage=_told,
+        **options,
     )
+
+
+def influx_options(
+    settings: Settings, *, audit: Audit, clock: Clock, device_ids: Callable[[], Sequence[str]]
+) -> dict[str, Any]:
+    """Of any store in InfluxDB, by the settings."""
+    influx, search = settings.influx, settings.search
+    return {
+        "audit": audit,
+        "clock": clock,
+        "device_ids": device_ids,
+        "late_days": influx.late_days if settings.series.retention_days else None,
+        "retry_min_ms": influx.retry_min_ms,
+        "retry_max_ms": influx.retry_max_ms,
+        "max_body_bytes": influx.max_body_bytes,
+        "max_lookup_keys": settings.series.max_lookup_keys,
+        "max_pending_numbers": influx.max_pending_numbers,
+        "max_search_ms": search.max_window_h * _HOUR_MS,
+        "max_search_points": search.max_points,
+        "on_outage": _told,
+    }
 
 
 def _embedded(

@@ -8,7 +8,6 @@ own: stages are in `app.py`, stores in `rooms.py`.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal as os_signal
 import sys
@@ -25,30 +24,38 @@ import structlog
 from sdnotify import SystemdNotifier
 
 from console.api import make_app
+from console.metrics import exposition
+from console.metrics_server import MetricsServer
 from console.server import ApiServer
+from console.system_operations import SOURCES
 from ingest.mqtt.down import DownLink
 from lucheng.ahead import Ahead
 from lucheng.alarm_path import AlarmPath
 from lucheng.app import ahead, pipeline
 from lucheng.broker_link import BrokerLink
+from lucheng.clock_state import synchronised
 from lucheng.clock_watch import ClockWatch
 from lucheng.desk_duty import DeskDuty
+from lucheng.disk_watch import DiskWatch
 from lucheng.health_duty import HealthDuty
 from lucheng.ingesting import ServiceSink, ingest_file
 from lucheng.limits import clean_limits, rule_limits, runner_limits
+from lucheng.live_side import Places, open_live_side
 from lucheng.live_values import series_values
 from lucheng.logs import configure
 from lucheng.mqtt_sources import MqttSources
-from lucheng.open_files import fitting_terminals, raise_limit, wanted_files
 from lucheng.operating import operations_of
+from lucheng.process import allow_files, calm_collector
 from lucheng.pulse import Pulse
 from lucheng.rooms import open_rooms, operating_system_user
 from lucheng.runner import Runner
 from lucheng.series_choice import may_wait
+from lucheng.source_watch import SourceWatch
 from lucheng.steps import Steps
 from lucheng.terminal_link import TerminalLink
 from lucheng.turns import Turns
 from lucheng.video.camera_link import CameraLink
+from lucheng.web_side import WebSide, console_lines, open_web_side
 from model.clock import Clock, SystemClock
 from model.errors import LuchengError
 from store.log.committer import Committer
@@ -58,7 +65,6 @@ if TYPE_CHECKING:
 
 DRAIN_S = 8.0
 REGISTRY_POLL_S = 1.0
-COLLECT_AFTER_ALLOCATIONS = 100_000
 
 _log = structlog.get_logger(__name__)
 
@@ -80,6 +86,7 @@ class Service:
         self._data_dir = data_dir
         self._stack = ExitStack()
         self._started_s = self.clock.monotonic_s()
+        self.web: WebSide | None = None
 
     # -- start --------------------------------------------------------------------------------
 
@@ -96,18 +103,24 @@ class Service:
         self.rooms = self._stack.enter_context(open_rooms(self._data_dir, settings, write=True, clock=self.clock))
         self._note("service.start", str(os.getpid()))
         self.directory = self.rooms.directory
+        self.disk = DiskWatch(self._data_dir, self.clock)
+        self.flow = SourceWatch(self.clock)
+        self.metrics: MetricsServer | None = None
         _ = self.rooms.nearby  # made now, so that no alarm waits for it
         self._open_logs()
         self._open_pipeline()
         self.cameras = CameraLink(self.rooms, self.alarms, on_fatal=self.fail)
-        self.link = BrokerLink(self.rooms, settings)
+        self.link = BrokerLink(self.rooms, settings, listening=self.sources.listening)
         self._stack.callback(self.link.close)
         self.link.open()
         self._open_commands()
         self._open_sources()
+        self._open_live_side()
         self._open_api()
         self.cameras.start()
         self.cameras.open_live(self.operations)
+        self._open_web()
+        self._look_at_itself()
         follower = threading.Thread(target=self._follow_registry, name="registry", daemon=True)
         follower.start()
         self._stack.callback(follower.join, 5)
@@ -145,6 +158,7 @@ class Service:
     def _open_pipeline(self) -> None:
         settings, rooms = self.settings, self.rooms
         limits = clean_limits(settings)
+        self.places = Places(rooms, self.directory)
         self.steps = steps = Steps(
             limits,
             rooms.series,
@@ -156,6 +170,7 @@ class Service:
             kinds=lambda: self.directory.kind_of_slot,
             disabled=lambda: np.flatnonzero(~self.directory.enabled),
             slots_of=rooms.nearby.slots_of,
+            on_stored=self.places.take,
         )
         if may_wait(settings):
             steps.ahead = Ahead(
@@ -221,6 +236,7 @@ class Service:
             on_fence_change=self.pulse.fences,
             sessions=self.terminals.sessions,
             camera_control=self.cameras,
+            sitters=lambda: self.live_side.hub.sitters(),  # noqa: PLW0108 made later
         )
         self.duty = DeskDuty(
             rooms.desk,
@@ -248,6 +264,11 @@ class Service:
         self.pulse.start()
         self._stack.callback(self.pulse.stop)
 
+    def _open_live_side(self) -> None:
+        """What the console shows as it happens; its server mounts the routes."""
+        self.live_side = open_live_side(self.rooms, self.operations, self.places.table, states=self.cameras.states)
+        self._stack.callback(self.live_side.close)
+
     def _open_api(self) -> None:
         api = self.settings.api
         app = make_app(
@@ -261,6 +282,20 @@ class Service:
         server = ApiServer(app, self.rooms.socket_path, max_connections=api.max_connections)
         server.start()
         self._stack.callback(server.stop)
+        given = self.settings.metrics
+        if given.port:
+            self.metrics = MetricsServer(
+                lambda: exposition(self.operations.metric_values()), given.port, listen=given.listen
+            )
+            self.metrics.start()
+            self._stack.callback(self.metrics.stop)
+
+    def _open_web(self) -> None:
+        """The console in the browser."""
+        self.web = open_web_side(self.rooms, self.operations, self.live_side, self.cameras.hub)
+        if self.web is not None:
+            self._stack.callback(self.web.stop)
+            self.web.start()
 
     def _alarms_now(self) -> None:
         """What was committed just now goes on to the desk on the thread that committed it."""
@@ -310,6 +345,17 @@ class Service:
                 self.cameras.changed()
             except LuchengError as error:
                 _log.error("registry not read", error=str(error))
+            self._look_at_itself()
+
+    def _look_at_itself(self) -> None:
+        """Once a second: what comes from each source, and how full the disk is."""
+        try:
+            values = self._counted()
+            counters = {name: values[counter] for name, counter, _, _ in SOURCES if counter in values}
+            self.flow.look({"points": self.rooms.points_log.received_rows(), **counters})
+            self.disk.look()
+        except (LuchengError, OSError) as error:
+            _log.warning("not looked at", error=str(error))
 
     def _ingest(self, path: str, format_name: str, day: str) -> dict[str, Any]:
         totals = ingest_file(
@@ -339,8 +385,21 @@ class Service:
             "broker_embedded": int(self.link.embedded is not None),
             "broker_port": self.link.points.port if self.link.points else 0,
         }
+        values |= self.live_side.live_values()
+        values["web_port"] = self.web.port if self.web is not None else 0
+        values["web_tls"] = int(self.web is not None and self.web.server.tls)
         values |= series_values(self.rooms.series.state())
-        return values | self.sources.live_values() | self.terminals.live_values() | self.cameras.live_values()
+        values |= {f"source_{name}": value for name, value in self.flow.values().items()}
+        values |= self.disk.values()
+        values |= {
+            "clock_synchronised": synchronised(),
+            "metrics_port": self.metrics.port if self.metrics else 0,
+        }
+        return values | self._counted()
+
+    def _counted(self) -> dict[str, float]:
+        """Counters and states of the sources."""
+        return self.sources.live_values() | self.terminals.live_values() | self.cameras.live_values()
 
     # -- end ----------------------------------------------------------------------------------
 
@@ -354,6 +413,9 @@ class Service:
 
     def _drain(self) -> None:
         stops = [*self.sources.stops(), self.terminals.stop_reading]
+        self.live_side.hub.close()  # pages are told that the service ends, so that the console lets go at once
+        if self.web is not None:
+            stops.append(self.web.stop)
         letting_go = [threading.Thread(target=stop, daemon=True) for stop in stops]
         for thread in letting_go:  # all at once: each takes its own time to let go
             thread.start()
@@ -371,42 +433,16 @@ class Service:
             _log.warning("stopped before everything was stored; the next start goes on from there")
 
 
-def _calm_collector() -> None:
-    """Take what the start made out of the cycle collector's sight, and let it look seldom.
-
-    A batch makes tens of thousands of tuples that die by reference count; at the default threshold
-    the collector walked them again and again (a tenth of all CPU at 400,000 points/s).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER_ALLOCATIONS, 20, 50)
-
-
-def _allow_files(settings: Settings) -> None:
-    """A city's terminals are more files than most machines allow a process at first."""
-    wanted = wanted_files(settings)
-    allowed = raise_limit(wanted)
-    if allowed < wanted:
-        terminals = fitting_terminals(settings.gateway.max_connections)
-        _log.warning(
-            "few open files allowed",
-            allowed=allowed,
-            wanted=wanted,
-            terminals_at_most=terminals,
-            mend=f"ulimit -Hn {wanted}",
-        )
-
-
 def run(data_dir: Path, settings: Settings) -> int:
     """Run the service until SIGTERM or SIGINT; return the exit status."""
     configure()
-    _allow_files(settings)
+    allow_files(settings)
     turns = Turns()
     service = Service(data_dir, settings)
     for number in (os_signal.SIGTERM, os_signal.SIGINT):
         os_signal.signal(number, lambda _number, _frame: service.stopping.set())
     service.open()
-    _calm_collector()
+    calm_collector()
     notifier = SystemdNotifier()
     ready = False
     while not service.stopping.is_set():
@@ -415,6 +451,8 @@ def run(data_dir: Path, settings: Settings) -> int:
             notifier.notify("READY=1")
             where = service.link.points
             print(f"ready: {where.shown if where else ''} data {data_dir}", file=sys.stderr, flush=True)  # noqa: T201
+            for line in console_lines(service.web):
+                print(line, file=sys.stderr, flush=True)  # noqa: T201
         service.stopping.wait(0.5 if ready else 0.05)
         turns.look()
     notifier.notify("STOPPING=1")

@@ -12,7 +12,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -26,9 +26,10 @@ from analytics.state import State
 from analytics.step import Step
 from lucheng.facts import Facts
 from lucheng.raising import Raising
-from model.batch import COLUMNS, PointBatch
+from lucheng.rejected import rejected_row
+from model.batch import PointBatch
 from model.batch_codec import decode
-from model.codes import Flag, Reason, alarm_names
+from model.codes import Reason
 from model.errors import Corrupt
 from model.fence import FenceSet
 from model.quarantine import Quarantined
@@ -122,6 +123,10 @@ class Steps:
         kinds: kind of each slot, see `Context`, asked for anew at each use.
         disabled: slots of disabled devices, asked for at each tick.
         slots_of: slots of device ids, -1 for one that is not registered.
+        on_stored: told the points of each commit after it, on the thread that made it; must not raise.
+        log_name: of the log that is read, where there are several: ids and the desk's position are of this log.
+        may_write: asked right before anything is kept; raises when it may not be.
+        know: told the highest slot of a step before anything is named, so that the registry is read where it is new.
         max_rejected_rows_kept: see `DEFAULT_MAX_REJECTED_ROWS_KEPT`.
 
     Attributes:
@@ -143,6 +148,10 @@ class Steps:
         kinds: Callable[[], npt.NDArray[np.int8]] = lambda: np.zeros(0, np.int8),
         disabled: Callable[[], npt.NDArray[np.int64]] = lambda: np.zeros(0, np.int64),
         slots_of: Callable[[Sequence[str]], npt.NDArray[np.int64]] | None = None,
+        on_stored: Callable[[PointBatch], None] = lambda _points: None,
+        log_name: str = "",
+        may_write: Callable[[], None] = lambda: None,
+        know: Callable[[int], None] = lambda _slot: None,
         max_rejected_rows_kept: int = DEFAULT_MAX_REJECTED_ROWS_KEPT,
     ) -> None:
         self.analysis = Analysis(limits, State())
@@ -158,6 +167,11 @@ class Steps:
         self._device_ids = device_ids
         self._clock = clock
         self._max_rejected_rows_kept = max_rejected_rows_kept
+        self._on_stored = on_stored
+        self._log_name = log_name
+        self._consumer = log_name or CONSUMER
+        self._may_write = may_write
+        self._know = know
         self._heard_ms = np.zeros(0, np.int64)
         #: What devices said of themselves, for the series of their health; the oldest are forgotten when nobody takes them.
         self.statuses: deque[StatusBatch] = deque(maxlen=DEFAULT_MAX_STATUSES_KEPT)
@@ -177,6 +191,9 @@ class Steps:
             kinds=self._kinds,
             disabled=self._disabled,
             slots_of=self._slots_of,
+            log_name=self._log_name,
+            may_write=self._may_write,
+            know=self._know,
             max_rejected_rows_kept=self._max_rejected_rows_kept,
         )
 
@@ -254,7 +271,10 @@ class Steps:
         work.batch = PointBatch.concat(batches)
         work.statuses = StatusBatch.concat(statuses) if statuses else None
         if len(work.batch):
+            self._know(int(work.batch.slot.max()))
             work.step = Step.of(work.batch)
+        if work.statuses is not None and len(work.statuses):
+            self._know(int(work.statuses.slot.max()))
 
     def ring(self, work: Work) -> None:
         """Hand over at once what rose in rows that nobody has to be asked about; an operator waits for nothing behind it.
@@ -267,7 +287,8 @@ class Steps:
         certain = step.risen.take(~np.isin(step.risen.row, step.row[step.unsure]))
         signals = list(self._raising(work).of_bits(certain))
         if signals:
-            self._desk.take(signals, consumer=CONSUMER)
+            self._may_write()
+            self._desk.take(signals, consumer=self._consumer)
             work.signals += signals
             work.rung = {signal.id for signal in signals}
 
@@ -299,14 +320,16 @@ class Steps:
         work.clears += clears
         left = [signal for signal in work.signals if signal.id not in work.rung]
         if left or work.clears:
-            self._desk.take(left, clears=work.clears, consumer=CONSUMER, position=work.position)
+            self._may_write()
+            self._desk.take(left, clears=work.clears, consumer=self._consumer, position=work.position)
 
     def tell(self, work: Work) -> None:
         """As `signal`, of what needs no answer of the store. The position stays: the same comes again and is known by its ids."""
         signals, clears = self._decided(work)
         left = [signal for signal in signals if signal.id not in work.rung]
         if left or clears:
-            self._desk.take(left, clears=clears, consumer=CONSUMER)
+            self._may_write()
+            self._desk.take(left, clears=clears, consumer=self._consumer)
 
     def _decided(self, work: Work) -> tuple[list[Signal], list[Clear]]:
         """What fell, and what the rules found."""
@@ -324,7 +347,7 @@ class Steps:
         return signals, clears
 
     def _raising(self, work: Work) -> Raising:
-        return Raising(work, self._device_ids(), self.meaning, self.facts.fence_id)
+        return Raising(work, self._device_ids(), self.meaning, self.facts.fence_id, self._log_name)
 
     def store(self, work: Work) -> None:
         """One commit for points, counters, quarantine and position."""
@@ -345,7 +368,10 @@ class Steps:
             work.outcome.gauges[gauge] = work.outcome.gauges.get(gauge, 0) + number
         outcome = work.outcome
         self.note_heard(work)
+        self._may_write()
         self.patiently(work, lambda: self._series.commit(outcome, stored_ms=self._clock.now_ms()))
+        if len(outcome.points):
+            self._on_stored(outcome.points)
 
     def note_heard(self, work: Work) -> None:
         """Something was received of these devices."""
@@ -364,31 +390,6 @@ class Steps:
         for reason, rows in result.rejected:
             kept = rows[: self._max_rejected_rows_kept]
             for row in kept.tolist():
-                work.quarantined.append(_rejected(work.batch, row, reason, ids))
+                work.quarantined.append(rejected_row(work.batch, row, reason, ids))
             if len(rows) > len(kept):
                 work.counted[reason] = work.counted.get(reason, 0) + len(rows) - len(kept)
-
-
-def _rejected(batch: PointBatch, row: int, reason: Reason, ids: list[str]) -> Quarantined:
-    device = ids[int(batch.slot[row])]
-    return Quarantined(
-        reason=reason,
-        rows=1,
-        received_ms=int(batch.received_ms[row]),
-        source="file" if int(batch.flags[row]) & Flag.BUFFERED else "live",
-        device=device,
-        detail=f"time_ms={int(batch.time_ms[row])} lat={float(batch.lat[row])} lon={float(batch.lon[row])}",
-        raw=msgspec.json.encode(_row(batch, row)),
-    )
-
-
-def _row(batch: PointBatch, row: int) -> dict[str, Any]:
-    """One row as JSON-ready values; what was not sent, and what JSON has no number for, is text or null."""
-    made: dict[str, Any] = {}
-    for column in COLUMNS:
-        value = batch.column(column.name)[row].item()
-        if isinstance(value, float) and not np.isfinite(value):
-            value = None if np.isnan(value) else str(value)
-        made[column.name] = value
-    made["alarms"] = alarm_names(made.pop("alarm_bits"))
-    return made

@@ -2,29 +2,32 @@
 
 Invariants: what they send takes the same way into the logs as what comes by MQTT, and is answered after the commit; a port
 that is not set is not opened. A device is commanded by the session its terminal has; by MQTT when it speaks that; else it
-waits. It decides no rule.
+waits. It decides no rule. As one of several ingestors (`claims`) it gives no commands: what a desk hands to it comes by `OrderHands`.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from devices.credentials import Credentials
 from devices.password_check import PasswordCheck
 from ingest.gateway.gateway import Gateway
+from ingest.gateway.proxy import networks_of
 from ingest.gateway.seams import Order
 from ingest.mqtt.commands import PROTOCOLS as MQTT_PROTOCOLS
 from ingest.mqtt.commands import command_message, end_message
 from ingest.trackers.http import OsmandServer
 from lucheng.app import from_terminals
 from lucheng.commanding import CommandDuty
+from lucheng.device_protocols import DeviceProtocols
+from lucheng.fresh_terminals import FreshTerminals
 from lucheng.inbound import Inbound
 from lucheng.limits import decoder_limits, gateway_limits
 from lucheng.live_values import GATEWAY_COUNTERS
+from lucheng.reply_keeper import ReplyKeeper
 from lucheng.terminal_events import TerminalEvents
-from model.errors import LuchengError, TryAgain
+from model.errors import TryAgain
 
 if TYPE_CHECKING:
     from devices.directory import Directory
@@ -34,13 +37,10 @@ if TYPE_CHECKING:
     from lucheng.rooms import Rooms
     from model.command import Command, Reply
     from store.log.committer import Committer
+    from store.nats.claims import Claims
 
-#: A device that a terminal's protocol is registered for, or that a terminal has registered as, is never commanded by MQTT.
-_MQTT = "mqtt"
 #: How long the end of a listen-in may take to reach a device by MQTT.
 END_WITHIN_MS = 600_000
-#: Devices whose protocol is remembered between two versions of the registry.
-MAX_REMEMBERED = 100_000
 
 
 class TerminalLink:
@@ -52,6 +52,7 @@ class TerminalLink:
         points, alarms: committers of the logs.
         down: the connection that writes `down` topics, None where there is none.
         on_registry_change, on_fatal: see `TerminalEvents`.
+        claims: sessions across several ingestors; None where this is the only one.
     """
 
     def __init__(
@@ -64,16 +65,17 @@ class TerminalLink:
         *,
         on_registry_change: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
+        claims: Claims | None = None,
     ) -> None:
         self._rooms = rooms
         self._directory = directory
         self._down = down
         self._points, self._alarms = points, alarms
-        self._protocols: dict[str, str] = {}
-        self._protocols_version = -1
-        self._lock = threading.Lock()
+        self._protocols = DeviceProtocols(rooms, directory)
+        self.protocol_of = self._protocols.of
         self._on_fatal = on_fatal
         self._duty: CommandDuty | None = None
+        self._keeper: ReplyKeeper | None = None
         settings = rooms.settings.gateway
         self.events = TerminalEvents(
             rooms,
@@ -89,7 +91,7 @@ class TerminalLink:
             self.gateway = Gateway(
                 gateway_limits(rooms.settings),
                 clock=rooms.clock,
-                terminals=rooms.terminals,
+                terminals=rooms.terminals if claims is None else FreshTerminals(rooms.terminals, rooms.clock),
                 take=self._take(),
                 events=self.events,
                 listen=settings.listen,
@@ -98,7 +100,11 @@ class TerminalLink:
                 gt06_port=settings.gt06_port or None,
                 require_auth=settings.require_auth,
                 phone_number=rooms.settings.desk.phone_number,
+                balancers=networks_of(settings.proxy_sources) if settings.proxy_protocol else (),
+                claims=claims,
             )
+            if claims is not None:
+                claims.use(self.gateway.taken)
         self.osmand: OsmandServer | None = None
         if settings.osmand_port:
             credentials = Credentials(rooms.registry.file, iterations=rooms.settings.devices.password_iterations)
@@ -113,20 +119,27 @@ class TerminalLink:
                 decode_limits=decoder_limits(rooms.settings),
             )
 
-    def start(self, rules: Rules) -> None:
-        """Give commands by these rules, and listen. Raises UsageError or TryAgain where a port cannot be had."""
-        self._duty = CommandDuty(
-            self._rooms.commands,
-            self._rooms.desk,
-            rules,
-            self,
-            slot_of=self._directory.slot,
-            protocol_of=self.protocol_of,
-            settings=self._rooms.settings.commands,
-            clock=self._rooms.clock,
-            on_fatal=self._on_fatal,
-        )
-        self._duty.start()
+    def start(self, rules: Rules | None) -> None:
+        """Give commands by these rules, and listen; None: a desk elsewhere gives them, and only their answers are kept here.
+
+        Raises UsageError or TryAgain where a port cannot be had.
+        """
+        if rules is None:
+            self._keeper = ReplyKeeper(self._rooms.commands, self._rooms.clock, on_fatal=self._on_fatal)
+            self._keeper.start()
+        else:
+            self._duty = CommandDuty(
+                self._rooms.commands,
+                self._rooms.desk,
+                rules,
+                self,
+                slot_of=self._directory.slot,
+                protocol_of=self.protocol_of,
+                settings=self._rooms.settings.commands,
+                clock=self._rooms.clock,
+                on_fatal=self._on_fatal,
+            )
+            self._duty.start()
         self.events.start()
         if self.gateway is not None:
             self.gateway.start()
@@ -150,6 +163,9 @@ class TerminalLink:
         if self._duty is not None:
             self._duty.stop(drain_s=drain_s)
             self.events.stop(drain_s=drain_s)
+        if self._keeper is not None:
+            self.events.stop(drain_s=drain_s)
+            self._keeper.stop(drain_s=drain_s)
 
     def keep_replies(self, replies: Sequence[Reply]) -> None:
         """What devices answered by MQTT, durably."""
@@ -160,6 +176,8 @@ class TerminalLink:
     def _replied(self, reply: Reply) -> None:
         if self._duty is not None:
             self._duty.reply(reply)
+        elif self._keeper is not None:
+            self._keeper.reply(reply)
 
     def _reachable(self) -> None:
         if self._duty is not None:
@@ -184,28 +202,12 @@ class TerminalLink:
         """The protocol by which the device can be reached now; "" when it cannot."""
         if self.gateway is not None and (protocol := self.gateway.connected(slot)):
             return protocol
-        if not self.speaks_mqtt(device):
-            return ""
-        return (self.protocol_of(device) or _MQTT) if self._down is not None and self._down.connected else ""
+        by_mqtt = self._protocols.by_mqtt(device)
+        return by_mqtt if by_mqtt and self._down is not None and self._down.connected else ""
 
     def speaks_mqtt(self, device: str) -> bool:
         """Whether a device is told things by MQTT: it is no terminal, as far as the registry and its sessions say."""
-        spoken = self.protocol_of(device)
-        slot = self._directory.slot(device)
-        return spoken in MQTT_PROTOCOLS if spoken else slot is None or not self._rooms.terminals.bound(slot)
-
-    def protocol_of(self, device: str) -> str:
-        """The protocol a device is registered with, "" when it is not said; remembered until the registry changes."""
-        with self._lock:
-            if self._protocols_version != self._directory.version or len(self._protocols) >= MAX_REMEMBERED:
-                self._protocols_version = self._directory.version
-                self._protocols = {}
-            if device not in self._protocols:
-                try:
-                    self._protocols[device] = self._rooms.registry.get(device).protocol
-                except LuchengError:
-                    return ""
-            return self._protocols[device]
+        return bool(self._protocols.by_mqtt(device))
 
     def send(self, command: Command, slot: int) -> None:
         """Hand a command over; see `lucheng.commanding.Carrier`."""
@@ -244,6 +246,8 @@ class TerminalLink:
         }
         if self._duty is not None:
             values |= {f"commands_{name}": count for name, count in self._duty.counts().items()}
+        if self._keeper is not None:
+            values |= {f"commands_{name}": count for name, count in self._keeper.counts().items()}
         if self.gateway is not None:
             stats = self.gateway.stats
             values |= {f"gateway_{name}": getattr(stats, name) for name in GATEWAY_COUNTERS}

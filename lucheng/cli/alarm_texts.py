@@ -64,6 +64,14 @@ ALARM_TEXTS: dict[str, Word] = {
     ),
     "alarm.shelve": Word("Put an alarm out of sight for a while, with a reason.", "暂时搁置警情，须说明理由。"),
     "alarm.restore": Word("Bring an alarm back in sight.", "恢复显示警情。"),
+    "alarm.seats": Word(
+        "Who sits at the desk now, and the load for each seat (EEMUA 191).", "当前在席人员与每席位负荷（EEMUA 191）。"
+    ),
+    "alarm.figures": Word(
+        "Load, times to act, floods and the noisiest devices, by hour or day.",
+        "按小时或天统计负荷、时效、警情潮与最吵设备。",
+    ),
+    "alarm.by": Word("hour (8 days at most) or day (92 at most).", "hour（至多 8 天）或 day（至多 92 天）。"),
     "alarm.stats": Word("How the desk is doing: load, flood, clocks.", "指挥台状况：负荷、警情潮、用时。"),
     "alarm.id": Word("Id of the alarm, or its unique beginning.", "警情编号，或其唯一的开头部分。"),
     "alarm.version": Word(
@@ -139,6 +147,14 @@ ALARM_TEXTS: dict[str, Word] = {
         "推进：stolen（确认被盗）、tracked、recovered 或 closed。",
     ),
     "ebike.all": Word("Closed ones, too.", "含已结案。"),
+    "ebike.hand_over": Word("Give a case to an officer.", "将案件移交给民警。"),
+    "ebike.officer": Word("User name of the officer.", "民警的用户名。"),
+    "ebike.handed": Word("{to} has {case} now.", "{case} 已移交给 {to}。"),
+    "ebike.officers": Word("The officers whom a case can be given to.", "可接收案件的民警。"),
+    "ebike.places": Word(
+        "The last places of a case's e-bike; the case is the purpose.", "案件车辆的最近位置；以该案件为查阅目的。"
+    ),
+    "ebike.hours": Word("Of so many hours before the newest.", "最新位置之前的小时数。"),
     "ebike.did": Word("{case} of {device}: {state}", "{case}（{device}）：{state}"),
     "ebike.purpose": Word("Its place is shown with --purpose case:{case}", "查看位置请用 --purpose case:{case}"),
 }

@@ -118,6 +118,17 @@ def command_reject(
     _did(done, as_json=as_json)
 
 
+@commands.command("stop", help=text("command.stop"))
+@command
+def command_stop(context: typer.Context, *, command_id: CommandId, as_json: Json = False) -> None:
+    with changing(place(context)) as client:
+        done = client.call("command_stop", command=command_id)
+    if as_json:
+        output.as_json(done)
+    else:
+        typer.echo(text("command.stopped", command=done["command"], device=done["device"]))
+
+
 def _did(done: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         output.as_json(done)

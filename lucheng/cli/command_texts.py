@@ -21,6 +21,10 @@ COMMAND_TEXTS: dict[str, Word] = {
         "Let another person's command go: cutting the power needs two.", "批准他人申请的指令（断油电须两人）。"
     ),
     "command.reject": Word("Stop a command that was not sent yet.", "驳回或撤回尚未下发的指令。"),
+    "command.stop": Word("Hang up a listen-in that runs.", "提前结束正在进行的监听。"),
+    "command.stopped": Word(
+        "{command}: {device} is told to hang up as soon as it can be reached.", "{command}：将尽快通知 {device} 挂断。"
+    ),
     "command.id": Word(
         "Id of the command, or its unique beginning, e.g. K2026-000001.", "指令编号或其唯一开头，如 K2026-000001。"
     ),

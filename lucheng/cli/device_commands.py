@@ -217,9 +217,13 @@ def _imported(found: dict[str, Any], *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         output.as_json(found)
     else:
-        refused = [row for row in found["rows"] if row["result"] == "refused"]
-        if refused:
-            output.table(("line", "device", "result", "reason"), refused, bounded=True)
+        told = [
+            {**row, "reason": row["reason"] or row["note"]}
+            for row in found["rows"]
+            if row["result"] == "refused" or row["note"]
+        ]
+        if told:
+            output.table(("line", "device", "result", "reason"), told, bounded=True)
         typer.echo(text("dry" if dry_run else "imported", counts=output.cell(found["counts"])))
     counts = found["counts"]
     if counts["refused"] and counts["refused"] == sum(counts.values()):
@@ -263,3 +267,17 @@ def broker_files(
         made = operations_of(rooms).broker_files(Caller(operating_system_user(), "cli", "process"), out)
     made["files"].append(str(password_file))
     output.as_json(made) if as_json else typer.echo(text("files", files=output.cell(made["files"])))
+
+
+@broker.command("issuer", help=text("broker.issuer"))
+@command
+def broker_issuer(context: typer.Context) -> None:
+    from devices.secrets import SealedSecrets  # noqa: PLC0415 as above
+    from lucheng.nats_mqtt import KEY_LABEL  # noqa: PLC0415 as above
+    from lucheng.rooms import SECRET_KEY_FILE, open_rooms  # noqa: PLC0415 as above
+    from store.nats.nkeys import key_of, text_of  # noqa: PLC0415 as above
+
+    data_dir, settings = place(context).data_dir, settings_of(place(context))
+    with open_rooms(data_dir, settings, write=False) as rooms:
+        secret = SealedSecrets(rooms.registry.file, data_dir / SECRET_KEY_FILE).derived_key(KEY_LABEL)
+    typer.echo(text_of(key_of(secret)))

@@ -18,8 +18,10 @@ ebike = group("ebike")
 
 Note = Annotated[str, typer.Option("--note", help=text("ebike.note"))]
 
-_COLUMNS = ("case", "device", "state", "owner_ref", "since", "steps")
-_STEP_COLUMNS = ("time", "state", "by", "note")
+_COLUMNS = ("case", "device", "state", "owner_ref", "officer", "since", "steps")
+_STEP_COLUMNS = ("time", "state", "by", "to", "note")
+_PLACE_COLUMNS = ("time", "lat", "lon", "acc_m", "sighted", "speed_kmh", "battery_pct")
+_OFFICER_COLUMNS = ("officer", "name", "cases")
 _DEFAULT_LIMIT = 100
 
 
@@ -106,3 +108,50 @@ def ebike_case(
             output.table(_STEP_COLUMNS, rows, made=times.localised)
         else:
             output.table(_COLUMNS, [_row(row) for row in found], made=times.localised)
+
+
+@ebike.command("hand-over", help=text("ebike.hand_over"))
+@command
+def ebike_hand_over(
+    context: typer.Context,
+    *,
+    case: Annotated[str, typer.Argument(help=text("ebike.case_id"), metavar="CASE")],
+    to: Annotated[str, typer.Option("--to", help=text("ebike.officer"))],
+    note: Note = "",
+    as_json: Json = False,
+) -> None:
+    with changing(place(context)) as client:
+        found = client.call("ebike_hand_over", case=case, to=to, note=note)
+    if as_json:
+        output.as_json(found)
+    else:
+        typer.echo(text("ebike.handed", case=found["case"], to=found["officer"]))
+
+
+@ebike.command("officers", help=text("ebike.officers"))
+@command
+def ebike_officers(context: typer.Context, *, as_json: Json = False) -> None:
+    with reading(place(context)) as client:
+        found = client.call("ebike_officers")
+    if as_json:
+        output.as_json(found)
+    else:
+        output.table(_OFFICER_COLUMNS, found)
+
+
+@ebike.command("places", help=text("ebike.places"))
+@command
+def ebike_places(
+    context: typer.Context,
+    *,
+    case: Annotated[str, typer.Argument(help=text("ebike.case_id"), metavar="CASE")],
+    hours: Annotated[int, typer.Option("--hours", help=text("ebike.hours"))] = 24,
+    limit: Limit = _DEFAULT_LIMIT,
+    as_json: Json = False,
+) -> None:
+    with reading(place(context)) as client:
+        found = client.call("ebike_places", case=case, hours=hours, limit=limit)
+        if as_json:
+            output.as_json(found)
+        else:
+            output.table(_PLACE_COLUMNS, found["points"], made=Times(client).localised)

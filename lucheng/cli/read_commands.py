@@ -124,6 +124,9 @@ def status(context: typer.Context, *, as_json: Json = False) -> None:
     else:  # counts come as any number does; people read them without a point
         whole = {name: int(value) if float(value).is_integer() else value for name, value in found["live"].items()}
         output.pairs({**found, "live": whole})
+        if port := int(found["live"].get("web_port", 0)):
+            scheme = "https" if found["live"].get("web_tls") else "http"
+            typer.echo(text("console.address", url=f"{scheme}://localhost:{port}/"))
 
 
 @quarantine.command("list", help=text("quarantine.list"))

@@ -6,17 +6,21 @@ from typing import Annotated
 
 import typer
 
+import lucheng.cli.account_commands as accounts
 import lucheng.cli.alarm_commands as alarms
 import lucheng.cli.approval_commands as approvals
 import lucheng.cli.camera_analyze as analyzing
 import lucheng.cli.camera_commands as cameras
+import lucheng.cli.cluster_commands as clusters
 import lucheng.cli.command_commands as commands
 import lucheng.cli.decode_command as decoding
+import lucheng.cli.desk_commands as seats
 import lucheng.cli.device_commands as devices
 import lucheng.cli.ebike_commands as ebikes
 import lucheng.cli.evidence_commands as pieces
 import lucheng.cli.export_commands as exports
 import lucheng.cli.fence_commands as fences
+import lucheng.cli.install_commands as installing
 import lucheng.cli.keep_commands as keep
 import lucheng.cli.read_commands as read
 import lucheng.cli.replay_command as replaying
@@ -91,13 +95,19 @@ for name, sub, panel in (
     ("jurisdiction", devices.jurisdiction, "panel.devices"),
     ("fence", fences.fence, "panel.fences"),
     ("broker", devices.broker, "panel.devices"),
+    ("account", accounts.account, "panel.keep"),
     ("audit", read.audit, "panel.keep"),
     ("store", keep.store, "panel.keep"),
+    ("cluster", clusters.cluster, "panel.keep"),
     ("config", keep.config, "panel.keep"),
     ("rules", rules.rules, "panel.keep"),
 ):
     app.add_typer(sub, name=name, rich_help_panel=text(panel))
 
+alarms.alarm.command("seats", help=text("alarm.seats"))(command(seats.alarm_seats))
+alarms.alarm.command("figures", help=text("alarm.figures"))(command(seats.alarm_figures))
+read.audit.command("search", help=text("audit.search"))(command(seats.audit_search))
+devices.device.add_typer(installing.photo, name="photo")
 cameras.camera_app.command("analyze", help=text("camera.analyze"))(command(analyzing.camera_analyze))
 cameras.camera_app.command("bench", help=text("camera.bench"))(command(analyzing.camera_bench))
 terminals.terminal.command("simulate", help=text("simulate"), epilog=simulating.epilog())(command(simulating.simulate))

@@ -22,6 +22,8 @@ from model.errors import BadInput, UsageError
 
 File = Annotated[Path, typer.Argument(help=text("arg.file"), metavar="FILE")]
 Format = Annotated[str, typer.Option("--format", help=text("opt.file_format"), metavar="FORMAT")]
+#: Machines of a demo on several: what a cluster of nats-servers needs to lose one.
+MACHINES = 3
 Day = Annotated[str, typer.Option("--date", help=text("opt.date"), metavar="DATE")]
 
 
@@ -52,8 +54,17 @@ def run(
     context: typer.Context,
     *,
     broker: Annotated[str | None, typer.Option("--broker", help=text("opt.broker"), metavar="URL")] = None,
+    role: Annotated[str, typer.Option("--role", help=text("opt.role"), metavar="ROLE,…")] = "all",
 ) -> None:
     settings = settings_of(place(context), {"mqtt.url": broker})
+    from lucheng.cluster.roles import check_roles, roles_of  # noqa: PLC0415 loads the steps
+
+    roles = roles_of(role)
+    check_roles(settings, roles)
+    if settings.nats.mode == "log":
+        from lucheng.cluster.running import run as run_roles  # noqa: PLC0415 loads the whole house
+
+        raise typer.Exit(run_roles(place(context).data_dir, settings, roles))
     from lucheng.service import run as run_service  # noqa: PLC0415 loads the whole house
 
     raise typer.Exit(run_service(place(context).data_dir, settings))
@@ -69,6 +80,7 @@ def demo(
     file_format: Annotated[str | None, typer.Option("--format", help=text("demo.format"), metavar="FORMAT")] = None,
     day: Day = "",
     speed: Annotated[float | None, typer.Option("--speed", help=text("demo.speed"), min=0)] = None,
+    machines: Annotated[int, typer.Option("--machines", help=text("demo.machines"), min=1, max=3)] = 1,
     as_json: Json = False,
 ) -> None:
     settings = settings_of(place(context), {"demo.taxis": taxis, "demo.bikes": bikes})
@@ -85,6 +97,15 @@ def demo(
         data_dir=place(context).data,
         as_json=as_json,
     )
+    if machines > 1:
+        if machines != MACHINES or data_file is not None or place(context).data is not None:
+            raise UsageError(
+                f"The demo on several machines has {MACHINES}, drives its own city and keeps nothing.",
+                mend=f"Write --machines {MACHINES} without --data and --data-file.",
+            )
+        from lucheng.cluster.demo.running import run_machines  # noqa: PLC0415 as above
+
+        raise typer.Exit(run_machines(options, settings))
     raise typer.Exit(run_demo(options, settings))
 
 

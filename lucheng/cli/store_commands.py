@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from lucheng.cli.frame import place
 from lucheng.cli.read_commands import Json
 from lucheng.cli.service_commands import progress_bar
 from lucheng.cli.texts import text
+
+if TYPE_CHECKING:
+    from config.sections import Settings
 
 
 def store_init(
@@ -58,9 +61,23 @@ def store_copy(
     from lucheng import moving  # noqa: PLC0415 as above
 
     moving.check_ways(source, target)
+    if (source, target) != ("embedded", "influx"):
+        _copy_people(here.data_dir, settings, to_server=target == "postgres", as_json=as_json)
+        return
     with progress_bar() as progress:
         done = moving.copy_store(here.data_dir, settings, progress=progress)
     if as_json:
         output.as_json(done)
     else:
         typer.echo(text("store.mirrored" if settings.influx.mode == "mirror" else "store.copied", **done))
+
+
+def _copy_people(data_dir: Path, settings: Settings, *, to_server: bool, as_json: bool) -> None:
+    from lucheng.people_moving import copy_people  # noqa: PLC0415 as above
+
+    with progress_bar() as progress:
+        done = copy_people(data_dir, settings, to_server=to_server, progress=progress)
+    if as_json:
+        output.as_json(done)
+    else:
+        typer.echo(text("store.people.copied" if to_server else "store.people.back", rows=done["rows"]))

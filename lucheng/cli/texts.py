@@ -9,12 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from lucheng.cli.account_texts import ACCOUNT_TEXTS
 from lucheng.cli.alarm_texts import ALARM_TEXTS
 from lucheng.cli.approval_texts import APPROVAL_TEXTS
 from lucheng.cli.camera_texts import CAMERA_TEXTS
+from lucheng.cli.cluster_texts import CLUSTER_TEXTS
 from lucheng.cli.command_texts import COMMAND_TEXTS
 from lucheng.cli.export_texts import EXPORT_TEXTS
 from lucheng.cli.fence_texts import FENCE_TEXTS
+from lucheng.cli.install_texts import INSTALL_TEXTS
+from lucheng.cli.machines_texts import MACHINES_TEXTS
 from lucheng.cli.replay_texts import REPLAY_TEXTS
 from lucheng.cli.search_texts import SEARCH_TEXTS
 from lucheng.cli.simulate_texts import SIMULATE_TEXTS
@@ -224,9 +228,19 @@ TEXTS: dict[str, Word] = {
     "jurisdiction.import": Word("Areas from a GeoJSON file.", "从 GeoJSON 导入辖区。"),
     "broker": Word("Files for an MQTT broker.", "MQTT 服务器文件。"),
     "broker.files": Word("Write password and ACL files from the registry.", "由登记库生成密码与 ACL 文件。"),
+    "broker.issuer": Word(
+        "Print who signs for devices at nats-server's MQTT listener (issuer in config/files/nats/mqtt.conf).",
+        "输出 nats-server MQTT 接入的签发者公钥（填入 mqtt.conf 的 issuer）。",
+    ),
     "broker.out": Word("Folder to write to; made when missing.", "输出目录，不存在则创建。"),
     "audit": Word("Who read or changed what.", "审计：谁查阅或更改了什么。"),
     "audit.list": Word("Rows of the audit, newest first.", "审计记录，最新在前。"),
+    "audit.search": Word("Rows of the audit by who, what, at which and when.", "按人员、动作、对象与时间查询审计。"),
+    "audit.who": Word("This user.", "用户。"),
+    "audit.action": Word("This action, or all of a group: `alarm.`", "动作，或一类动作，如 `alarm.`"),
+    "audit.target": Word("What it was done to holds this.", "对象含有此文字。"),
+    "audit.why": Word("The purpose holds this.", "目的含有此文字。"),
+    "audit.more": Word("Go on with --before {number}.", "继续：--before {number}。"),
     "audit.verify": Word("Check the chain; names the first bad row.", "校验审计链，指出首条异常。"),
     "store": Word("The stores.", "存储。"),
     "store.check": Word("Read every file and report what does not hold.", "读取全部文件并报告问题。"),
@@ -284,12 +298,16 @@ TEXTS: dict[str, Word] = {
         "{points} points of {devices} devices published in {seconds} s.",
         "已发布 {devices} 台设备的 {points} 个点，用时 {seconds} 秒。",
     ),
+    **ACCOUNT_TEXTS,
     **ALARM_TEXTS,
     **APPROVAL_TEXTS,
     **CAMERA_TEXTS,
+    **CLUSTER_TEXTS,
     **COMMAND_TEXTS,
     **EXPORT_TEXTS,
     **FENCE_TEXTS,
+    **INSTALL_TEXTS,
+    **MACHINES_TEXTS,
     **REPLAY_TEXTS,
     **SEARCH_TEXTS,
     **SIMULATE_TEXTS,

@@ -79,7 +79,7 @@ class AlarmCameras:
         lat = math.nan if located.lat is None else located.lat
         lon = math.nan if located.lon is None else located.lon
         for limit in LOOK_AT:
-            looked_at = self._nearby.cameras(lat, lon, site=located.site, limit=limit)
+            looked_at = self._nearby.cameras(lat, lon, site=located.site, device=device, limit=limit)
             near = [one for one in looked_at if one.device != device and (one.bound or self._close(one))]
             others = [(one, settings) for one in near if (settings := self._settings_of(one.device)) is not None]
             enough = len(found) + len(others) >= self._max_cameras

@@ -88,6 +88,7 @@ class AlarmBinding:
         recorded: cuts clips out of recordings; None: nothing is recorded.
         patience_s, recover_s: see the constants.
         settle_s: after the start cameras have so long to come back: a snapshot that fails is asked for again.
+        on_kept: told of each piece whose evidence is stored, or that is missing for good.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class AlarmBinding:
         patience_s: float = DEFAULT_PATIENCE_S,
         recover_s: int = DEFAULT_RECOVER_S,
         settle_s: float = 0.0,
+        on_kept: Callable[[Piece], None] = lambda _piece: None,
     ) -> None:
         self._desk = desk
         self._maker = maker
@@ -116,6 +118,7 @@ class AlarmBinding:
         self._patience_s = patience_s
         self._recover_s = recover_s
         self._settle_s = settle_s
+        self._on_kept = on_kept
         self._settled_at_s = float("-inf")
         self._max_length_ms = limits.max_length_s * 1_000
         self._cameras = AlarmCameras(
@@ -370,6 +373,7 @@ class AlarmBinding:
             self._keeper.missing(left.wanted, left.kind, [left.camera.device], "its camera was not back in time")
 
     def _freed(self, piece: Piece) -> None:
+        self._on_kept(piece)
         self._queue.free(piece)
         self._wake.set()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -124,8 +124,13 @@ class CameraDuty:
         self._stop.set()
         self._thread.join()
 
-    def set_cameras(self, setups: Mapping[str, CameraSetup], parked: Mapping[str, str]) -> None:
-        """These cameras are watched from now on; `parked` of them are set aside, and why."""
+    def set_cameras(
+        self, setups: Mapping[str, CameraSetup], parked: Mapping[str, str], *, moved: Collection[str] = ()
+    ) -> None:
+        """These cameras are watched from now on; `parked` of them are set aside, and why.
+
+        Of those that go, the alarms of `moved` ones stay: somebody else watches them and goes on with those.
+        """
         with self._lock:
             self._setups = dict(setups)
             self._parked = dict(parked)
@@ -139,7 +144,7 @@ class CameraDuty:
             for row, camera in enumerate(self._cameras.values()):
                 camera.row = row
         for device, camera in before.items():
-            if device not in setups:  # nobody would ever end them
+            if device not in setups and device not in moved:  # nobody would ever end them
                 for kind, told in (("offline", camera.told_offline), ("camera_fault", camera.told_parked)):
                     if told:
                         self._clear(device, kind, now_ms)
@@ -273,6 +278,7 @@ def _row(device: str, state: CameraState, since_ms: int, report: Report | None, 
         mode=report.mode,
         gate=report.gate,
         gate_why=report.gate_why_en,
+        gate_why_zh=report.gate_why_zh,
         recall=report.gate_recall if report.gate == "on" and report.gate_recall >= 0 else float("nan"),
         fps=report.fps,
         bitrate_kbps=report.bitrate_kbps,

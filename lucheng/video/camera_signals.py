@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -54,15 +54,21 @@ class CameraSignals:
     Args:
         alarms: its committer.
         clock: for the receive time.
+        may_tell: whether this process speaks for that camera now; what it would say otherwise is left out and counted.
     """
 
-    def __init__(self, alarms: Committer, clock: Clock) -> None:
+    def __init__(
+        self, alarms: Committer, clock: Clock, *, may_tell: Callable[[str], bool] = lambda _device: True
+    ) -> None:
+        self._may_tell = may_tell
         self._alarms = alarms
         self._clock = clock
         self._lock = threading.Lock()
         self._going_on: dict[str, set[tuple[str, str]]] = {}
         #: Signals and clears written.
         self.written = 0
+        #: Those that somebody else has to say.
+        self.left_out = 0
 
     def put(self, noticed: Noticed) -> None:
         """Write it down; durable when this returns or soon after."""
@@ -70,6 +76,9 @@ class CameraSignals:
             return
         if noticed.alarm:
             self._remember(noticed)
+        if not self._may_tell(noticed.device):
+            self.left_out += 1
+            return
         if noticed.cleared:
             clear = Clear(noticed.kind, noticed.device, noticed.rule, noticed.time_ms, 0)
             record = NewRecord(RecordKind.CLEAR, 0, _packer.encode([clear]))

@@ -1,4 +1,4 @@
-"""What a worker was at when it died: a few bytes a camera in memory that outlives it.
+"""What a worker was at when it died: a few bytes a camera in memory that outlives it; and until when its cameras are this machine's.
 
 Invariants: a camera's thread writes its own bytes alone, before it enters a library and after it is back; whoever shares
 the memory reads them when the process is gone. A torn write tells a wrong moment at worst. It decides nothing.
@@ -15,6 +15,8 @@ from typing import Self
 #: Bytes of one camera: what it is at, and since when (seconds of the monotonic clock, one for all processes of a machine).
 _ROW = struct.Struct("<Bd")
 ROW_BYTES = 16
+#: After the rows: monotonic time until which the cameras are ours; 0: for good.
+_UNTIL = struct.Struct("<d")
 IDLE, DECODING = 0, 1
 
 
@@ -29,13 +31,13 @@ class Crumbs:
     def __init__(self, descriptor: int, rows: int) -> None:
         self.descriptor = descriptor
         self.rows = rows
-        self._memory = mmap.mmap(descriptor, rows * ROW_BYTES)
+        self._memory = mmap.mmap(descriptor, rows * ROW_BYTES + _UNTIL.size)
 
     @classmethod
     def make(cls, rows: int) -> Crumbs:
         """New memory, all idle."""
         descriptor = os.memfd_create("lucheng-crumbs")
-        os.ftruncate(descriptor, rows * ROW_BYTES)
+        os.ftruncate(descriptor, rows * ROW_BYTES + _UNTIL.size)
         return cls(descriptor, rows)
 
     def enter(self, row: int, at_s: float) -> Crumb:
@@ -58,6 +60,15 @@ class Crumbs:
             return inside
         last = max(range(self.rows), key=lambda row: float(found[row][1]), default=-1)
         return [last] if last >= 0 and found[last][1] > 0 else []
+
+    @property
+    def until_s(self) -> float:
+        """Monotonic time until which the cameras are this machine's, as the service last said; 0: for good."""
+        return float(_UNTIL.unpack_from(self._memory, self.rows * ROW_BYTES)[0])
+
+    @until_s.setter
+    def until_s(self, until_s: float) -> None:
+        _UNTIL.pack_into(self._memory, self.rows * ROW_BYTES, until_s)
 
     def close(self) -> None:
         """Release the memory here; once, for the number of the descriptor may be another's by the second time."""

@@ -15,16 +15,15 @@ from zoneinfo import ZoneInfo
 from console.device_operations import Caller
 from console.live.app import LivePages
 from console.live.desk import OperationsDesk, PieceFacts
-from console.live.hub import LiveHub
 from console.live.server import LiveServer
 from console.live.streams import StreamLimits
 from console.live.tokens import TOKEN_NAME, new_token_file, read_token_file
 from lucheng.rooms import operating_system_user
 
 if TYPE_CHECKING:
+    from console.live.hub import LiveHub
     from console.operations import Operations
     from lucheng.rooms import Rooms
-    from model.video import LiveFeeds
 
 #: Connections besides those of viewers, of which each has a page, too.
 OTHER_CONNECTIONS = 32
@@ -33,14 +32,14 @@ COPY_WIDTH_PX = 1280
 
 
 def open_live_server(
-    rooms: Rooms, operations: Operations, feeds: LiveFeeds, facts: Callable[[dict[str, Any]], PieceFacts]
+    rooms: Rooms, operations: Operations, hub: LiveHub, facts: Callable[[dict[str, Any]], PieceFacts]
 ) -> LiveServer | None:
     """The server, listening; None where `live.port` is 0.
 
     Args:
         rooms: the open data folder.
         operations: of the service.
-        feeds: where fragments come from.
+        hub: the feeds of all cameras; closed with the server.
         facts: what is known of a piece of evidence besides its row.
 
     Raises Conflict (the port), Refused (the token file), StoreError.
@@ -52,13 +51,6 @@ def open_live_server(
         token = read_token_file(settings.token_file)
     else:
         token = new_token_file(rooms.data_dir / TOKEN_NAME)
-    hub = LiveHub(
-        feeds,
-        clock=rooms.clock,
-        max_viewers=settings.max_viewers,
-        max_viewers_per_camera=settings.max_viewers_per_camera,
-        max_viewer_bytes=settings.max_viewer_bytes,
-    )
     pages = LivePages(
         hub=hub,
         desk=OperationsDesk(operations, facts=facts),

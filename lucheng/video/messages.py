@@ -195,6 +195,12 @@ class Recorded(msgspec.Struct, tag="recorded"):
     segment: NewSegment
 
 
+class Closed(msgspec.Struct, tag="closed"):
+    """A camera that was dropped has no connection any more."""
+
+    device: str
+
+
 class Exhausted(msgspec.Struct, tag="exhausted"):
     """Too many threads hang in libraries: this worker ends itself, `device` being the last that hung."""
 
@@ -202,7 +208,7 @@ class Exhausted(msgspec.Struct, tag="exhausted"):
 
 
 ToWorker = Begin | Setup | Drop | Wake | MakeClip | TakeSnapshot | StartLive | StopLive | Stop
-FromWorker = Reports | Noticed | Made | Snapped | Piece | Recorded | Exhausted
+FromWorker = Reports | Noticed | Made | Snapped | Piece | Recorded | Closed | Exhausted
 
 _encoder = msgspec.msgpack.Encoder()
 

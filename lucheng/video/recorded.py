@@ -1,6 +1,6 @@
 """`RecordingClips`: clips cut out of recordings, for what the ring no longer has.
 
-Invariants: every segment is read with a grant for the alarm, audited and checked by its SHA-256; packets are not
+Invariants: every segment is read with a grant, the alarm's or that of who asks, audited and checked by its SHA-256; packets are not
 re-encoded; a clip begins at the keyframe before its window; what is not recorded of the window is said in its note.
 """
 
@@ -45,6 +45,10 @@ class RecordingClips:
         Raises Refused (nothing fits into a clip), BadInput (a segment cannot be read), Corrupt, StoreError, AuditUnwritable.
         """
         grant = Grant(SYSTEM, SYSTEM, Purpose("alarm", alarm), frozenset([camera]), 0, _NEVER_MS)
+        return self.clip_for(grant, camera, from_ms, to_ms)
+
+    def clip_for(self, grant: Grant, camera: str, from_ms: int, to_ms: int) -> Clip | None:
+        """As `clip`, for whoever has the grant; it has to cover the segments that reach into the window as a whole."""
         segments = self._recordings.list(grant, camera, from_ms, to_ms, MAX_SEGMENTS)
         packets: list[Packet] = []
         held_bytes = 0

@@ -105,7 +105,7 @@ class Requests:
         """As `clip`, waiting for it. Raises TryAgain saying why there is none."""
         future: Future[tuple[Clip | None, str]] = Future()
         self.clip(device, from_ms, to_ms, lambda clip, note: future.set_result((clip, note)))
-        clip, note = _result(future, timeout_s)
+        clip, note = result_of(future, timeout_s)
         if clip is None:
             raise TryAgain(f"There is no clip of {device}: {note}.", mend="See `lucheng camera show`.")
         return clip
@@ -114,7 +114,7 @@ class Requests:
         """As `snapshot`, waiting for it. Raises TryAgain saying why there is none."""
         future: Future[tuple[tuple[bytes | None, int], str]] = Future()
         self.snapshot(device, lambda jpeg, time_ms, note: future.set_result(((jpeg, time_ms), note)))
-        (jpeg, time_ms), note = _result(future, timeout_s)
+        (jpeg, time_ms), note = result_of(future, timeout_s)
         if jpeg is None:
             raise TryAgain(f"There is no picture of {device}: {note}.", mend="See `lucheng camera show`.")
         return jpeg, time_ms
@@ -179,7 +179,8 @@ class Requests:
             return
 
 
-def _result(future: Future[tuple[Answer, str]], timeout_s: float) -> tuple[Answer, str]:
+def result_of(future: Future[tuple[Answer, str]], timeout_s: float) -> tuple[Answer, str]:
+    """What a camera answered. Raises TryAgain: nothing, in time."""
     try:
         return future.result(timeout_s)
     except TimeoutError:

@@ -56,6 +56,13 @@ class SupervisorLimits:
     look_s: float = 0.1
 
 
+#: How often it is looked whether a worker has let go of its cameras, and how long it may take to end after that.
+CLOSING_LOOK_S = 0.01
+CLOSED_END_S = 20.0
+#: How often workers are told until when their cameras are ours, where machines share them.
+TELL_UNTIL_S = 0.5
+
+
 @dataclass(slots=True)
 class _Watched:
     """One wanted camera: its setup, its worker, how often it was present at a death, and since when it is alone."""
@@ -86,6 +93,8 @@ class Supervisor:
         on_message: called with everything the workers say, on their readers' threads.
         on_parked: called with a camera that was parked, and why.
         on_left: called with cameras whose worker has gone: what was asked of it will not be answered.
+        until_s: where machines share cameras: monotonic time until which the cameras are ours as things stand. A worker that
+            is not told a later one in time ends by itself. None: they are ours alone.
     """
 
     def __init__(
@@ -97,6 +106,7 @@ class Supervisor:
         on_message: Callable[[FromWorker], None],
         on_parked: Callable[[str, str], None] = lambda _device, _why: None,
         on_left: Callable[[list[str]], None] = lambda _devices: None,
+        until_s: Callable[[], float] | None = None,
     ) -> None:
         self._begin = begin
         self._limits = limits
@@ -104,11 +114,14 @@ class Supervisor:
         self._on_message = on_message
         self._on_parked = on_parked
         self._on_left = on_left
+        self._until_s = until_s
+        self._told_until_s = float("-inf")
         self._lock = threading.RLock()
         self._watched: dict[str, _Watched] = {}
         self._workers: list[WorkerProcess] = []
         self._wait = _Wait()
         self._number = 0
+        self._ending: list[threading.Thread] = []  # they wait for workers that finish what they record
         self._stop = threading.Event()
         self._look = threading.Event()
         self.reports: dict[str, tuple[float, Report]] = {}
@@ -186,11 +199,21 @@ class Supervisor:
     def _loop(self) -> None:
         while not self._stop.is_set():
             try:
+                self._tell_until()
                 self.look()
             except Exception as error:  # the cameras stay as they are until the next look
                 _log.exception("video supervisor", error=type(error).__name__)
             self._look.wait(self._limits.look_s)
             self._look.clear()
+
+    def _tell_until(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if self._until_s is None or now_s - self._told_until_s < TELL_UNTIL_S:
+            return
+        self._told_until_s = now_s
+        with self._lock:
+            for worker in self._workers:
+                worker.crumbs.until_s = self._until_s()
 
     def look(self) -> None:
         """Find workers that have gone or hang, start what is missing, give cameras out."""
@@ -243,6 +266,7 @@ class Supervisor:
             clock=self._clock,
             on_message=self._heard,
             alone=alone,
+            until_s=self._until_s() if self._until_s is not None else 0.0,
         )
         self._workers.append(worker)
         _log.info("video worker started", worker=self._number, pid=worker.process.pid, alone=alone)
@@ -312,6 +336,51 @@ class Supervisor:
         if watched.worker is not None:
             watched.worker.drop(device)
 
+    def ready(self) -> bool:
+        """Whether a worker runs that takes cameras at once; one is started where there is none."""
+        with self._lock:
+            shared = [worker for worker in self._workers if not worker.alone and not worker.stopping]
+            if not shared and self._clock.monotonic_s() >= self._wait.until_s:
+                self._start(alone=False)
+            return any(worker.heard_s != worker.started_s for worker in shared)
+
+    def closing(self) -> set[str]:
+        """Cameras that are not wanted any more and to which a worker may still be connected."""
+        with self._lock:
+            return {device for worker in self._workers for device in worker.closing()}
+
+    def end_closing(self) -> None:
+        """End the workers that do not let go of a camera: what they hang on goes with them."""
+        with self._lock:
+            for worker in self._workers:
+                if worker.closing():
+                    _log.error("video worker does not let go", worker=worker.number, cameras=len(worker.closing()))
+                    worker.kill()
+
+    def close_all(self, within_s: float) -> None:
+        """No camera is wanted any more: every connection to one is closed within so long, by force at the end."""
+        with self._lock:
+            workers, self._workers = self._workers, []
+            for known in (self._watched, self.reports, self.counts):
+                known.clear()
+        end_s = self._clock.monotonic_s() + within_s
+        for worker in workers:
+            worker.ask_to_stop()
+        for worker in workers:
+            while worker.closing() and not worker.gone.is_set() and self._clock.monotonic_s() < end_s:
+                self._stop.wait(CLOSING_LOOK_S)
+            if worker.closing():
+                worker.kill()
+            thread = threading.Thread(target=self._end, args=(worker,), name="video-close", daemon=True)
+            self._ending = [*(one for one in self._ending if one.is_alive()), thread]
+            thread.start()
+
+    def _end(self, worker: WorkerProcess) -> None:
+        """What it records is finished before anybody else looks at it."""
+        devices = list(worker.setups)
+        worker.close(CLOSED_END_S)
+        self._on_left(devices)
+
     def stop(self, timeout_s: float) -> None:
         """Ask every worker to end, and wait so long at most."""
         self._stop.set()
@@ -324,6 +393,8 @@ class Supervisor:
         end_s = self._clock.monotonic_s() + timeout_s
         for worker in workers:
             worker.close(max(0.1, end_s - self._clock.monotonic_s()))
+        for thread in self._ending:
+            thread.join(max(0.1, end_s - self._clock.monotonic_s()))
 
 
 def _aged(report: Report, seconds: float) -> Report:

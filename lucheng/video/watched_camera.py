@@ -128,16 +128,17 @@ class WatchedCamera:
         )
         self._connection.start()
 
-    def stop(self, timeout_s: float) -> None:
-        """Watch no more; what is being recorded is finished, and who looks at it is told."""
+    def stop(self, timeout_s: float) -> bool:
+        """Watch no more; what is being recorded is finished, and who looks at it is told. Whether it has let go of the camera."""
         self._sub.end()
-        self._connection.stop(timeout_s)
+        clean = self._connection.stop(timeout_s)
         self._view.end(STOPPED_TEXT)
         self._pictures.end(STOPPED_TEXT)
         self._recorder.close()
         self._around.slab.leave(self.row)
         self.rules.left(self._around.clock.now_ms())
         self._around.crumbs.clear(self.row)
+        return clean
 
     def _connect(self, url: str, sink: PacketSink) -> CameraConnection:
         around, limits = self._around, self._around.limits

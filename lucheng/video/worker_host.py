@@ -24,6 +24,7 @@ from lucheng.video.clip_jobs import ClipJobs
 from lucheng.video.messages import (
     Begin,
     Broken,
+    Closed,
     Drop,
     Exhausted,
     Made,
@@ -51,6 +52,7 @@ from model.errors import LuchengError
 if TYPE_CHECKING:
     from ingest.video.address import PinnedAddress
     from lucheng.video.crumbs import Crumbs
+    from model.camera import CameraSetup
     from model.clock import Clock
     from model.video import Clip, NewSegment
 
@@ -60,6 +62,8 @@ MAX_SNAPSHOTS = 8
 #: How long one camera may take to end.
 STOP_CAMERA_S = 3.0
 DRAIN_S = 5.0
+#: How often it is looked whether the cameras are still this machine's.
+UNTIL_LOOK_S = 0.1
 #: How long the end may take when the service has gone.
 DESERTED_S = 20.0
 
@@ -94,6 +98,7 @@ class WorkerHost:
         self._cameras: dict[str, WatchedCamera] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._crumbs = crumbs
         self._last_hung = ""
         self._snapshots = threading.BoundedSemaphore(MAX_SNAPSHOTS)
         self._exit_now = exit_now
@@ -133,6 +138,8 @@ class WorkerHost:
         self._slab.start()
         reporting = threading.Thread(target=self._report, name="reports", daemon=True)
         reporting.start()
+        if self._crumbs.until_s:  # machines share cameras
+            threading.Thread(target=self._keep_time, name="until", daemon=True).start()
         try:
             while True:
                 message = self._wire.receive()
@@ -151,7 +158,7 @@ class WorkerHost:
         self._stopping.set()
         with self._lock:
             cameras, self._cameras = list(self._cameras.values()), {}
-        ending = [threading.Thread(target=camera.stop, args=(STOP_CAMERA_S,), daemon=True) for camera in cameras]
+        ending = [threading.Thread(target=self._end, args=(camera,), daemon=True) for camera in cameras]
         for thread in ending:
             thread.start()
         for thread in ending:
@@ -163,6 +170,20 @@ class WorkerHost:
         self._disk.stop(drain_s=DRAIN_S)
         self._watchdog.stop()
         self._outbox.close(DRAIN_S)
+
+    def _end(self, camera: WatchedCamera) -> None:
+        if camera.stop(STOP_CAMERA_S):
+            self._outbox.put(Closed(camera.setup.device))
+
+    def _keep_time(self) -> None:
+        """Where the service is silent for too long, another machine may take the cameras: end, as if it had gone."""
+        over = False
+        while not self._stopping.wait(UNTIL_LOOK_S):
+            before, over = over, self._clock.monotonic_s() > self._crumbs.until_s
+            if before and over:  # twice: one look may fall into the middle of a word
+                _log.error("cameras let go: the service said nothing for too long")
+                self._deserted()
+                return
 
     def _deserted(self) -> None:
         """The service has gone: what is being recorded is finished, unless that hangs."""
@@ -176,29 +197,25 @@ class WorkerHost:
     def _carry_out(self, message: ToWorker) -> None:
         match message:
             case Setup(setup, row):
-                before = self._camera(setup.device)
-                self._drop(setup.device)
-                same = (
-                    before is not None
-                    and before.setup.url == setup.url
-                    and not before.masked
-                    and not setup.settings.masks
-                )
-                gate = before.planner.gate if before is not None and same else None
-                camera = WatchedCamera(setup, row, self._around, gate)
-                with self._lock:
-                    self._cameras[setup.device] = camera
-                camera.start()
+                self._watch(setup, row)
             case Drop(device):
-                self._drop(device)
-            case Wake(device, until_ms):
-                camera_woken = self._camera(device)
-                if camera_woken is not None:
-                    camera_woken.wake(until_ms)
+                if self._drop(device):
+                    self._outbox.put(Closed(device))
             case MakeClip():
                 self._clip(message)
             case TakeSnapshot():
                 self._snapshot(message)
+            case Begin() | Stop():
+                pass
+            case _:
+                self._show(message)
+
+    def _show(self, message: Wake | StartLive | StopLive) -> None:
+        match message:
+            case Wake(device, until_ms):
+                camera_woken = self._camera(device)
+                if camera_woken is not None:
+                    camera_woken.wake(until_ms)
             case StartLive(device, mode):
                 viewed = self._camera(device)
                 if viewed is not None:
@@ -207,20 +224,31 @@ class WorkerHost:
                 left = self._camera(device)
                 if left is not None:
                     left.stop_live(mode)
-            case Begin() | Stop():
-                pass
+
+    def _watch(self, setup: CameraSetup, row: int) -> None:
+        before = self._camera(setup.device)
+        self._drop(setup.device)
+        same = before is not None and before.setup.url == setup.url and not before.masked and not setup.settings.masks
+        gate = before.planner.gate if before is not None and same else None
+        camera = WatchedCamera(setup, row, self._around, gate)
+        with self._lock:
+            self._cameras[setup.device] = camera
+        camera.start()
 
     def _camera(self, device: str) -> WatchedCamera | None:
         with self._lock:
             return self._cameras.get(device)
 
-    def _drop(self, device: str) -> None:
+    def _drop(self, device: str) -> bool:
+        """Watch it no more; False where it hangs and was left."""
         with self._lock:
             camera = self._cameras.pop(device, None)
-        if camera is not None:
-            camera.stop(STOP_CAMERA_S)
-            if self._objects is not None:
-                self._objects.forget(device)
+        if camera is None:
+            return True
+        clean = camera.stop(STOP_CAMERA_S)
+        if self._objects is not None:
+            self._objects.forget(device)
+        return clean
 
     def _address(self, url: str) -> PinnedAddress:
         camera = self.settings.camera

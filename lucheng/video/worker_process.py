@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from lucheng.video.crumbs import Crumbs
-from lucheng.video.messages import Begin, Broken, Drop, FromWorker, Setup, Stop, ToWorker, Wire
+from lucheng.video.messages import Begin, Broken, Closed, Drop, FromWorker, Setup, Stop, ToWorker, Wire
 
 if TYPE_CHECKING:
     from model.camera import CameraSetup
@@ -39,6 +39,7 @@ class WorkerProcess:
         clock: source of time.
         on_message: called with everything it says.
         alone: it holds one camera that is under suspicion.
+        until_s: monotonic time until which its cameras are ours; 0: for good.
     """
 
     def __init__(
@@ -50,11 +51,15 @@ class WorkerProcess:
         clock: Clock,
         on_message: Callable[[WorkerProcess, FromWorker], None],
         alone: bool = False,
+        until_s: float = 0.0,
     ) -> None:
         self.number = number
         self.alone = alone
         self.setups: dict[str, CameraSetup] = {}
+        #: Cameras that it was given and has not said to have let go of.
+        self._held: set[str] = set()
         self.crumbs = Crumbs.make(max_cameras)
+        self.crumbs.until_s = until_s
         self._clock = clock
         self._on_message = on_message
         self._row_of: dict[str, int] = {}
@@ -96,6 +101,7 @@ class WorkerProcess:
                 self._row_of[setup.device] = self._free.pop()
             row = self._row_of[setup.device]
             self.setups[setup.device] = setup
+            self._held.add(setup.device)
         self.send(Setup(setup, row))
 
     def drop(self, device: str) -> None:
@@ -108,6 +114,11 @@ class WorkerProcess:
             self.crumbs.clear(row)
             self._free.append(row)
         self.send(Drop(device))
+
+    def closing(self) -> set[str]:
+        """Cameras that were taken away, or all when it is to end, to which it may still be connected."""
+        with self._lock:
+            return set(self._held) if self.stopping else self._held - self.setups.keys()
 
     def send(self, message: ToWorker) -> bool:
         """Tell it something; False when it has gone."""
@@ -150,11 +161,18 @@ class WorkerProcess:
         if self.process.poll() is None:
             self.process.kill()
 
+    def _closed(self, device: str) -> None:
+        with self._lock:
+            if self.stopping or device not in self.setups:  # else it was given back meanwhile
+                self._held.discard(device)
+
     def _read(self) -> None:
         try:
             while True:
                 message = self._wire.receive()
                 self.heard_s = self._clock.monotonic_s()
+                if isinstance(message, Closed):
+                    self._closed(message.device)
                 self._on_message(self, message)
         except Broken:
             pass

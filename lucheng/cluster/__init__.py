@@ -1,0 +1,1 @@
+"""The stages of the service in several processes: docs/design/roles.md."""
