@@ -13,14 +13,23 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from lucheng.logs import configure
+
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from store.database import Where
     from tests.influx import Influxd
+    from tests.nats import NatsCluster, NatsServer
+    from tests.postgres import PostgresServer
 
 # No test is timed: a busy machine is no failure. A failing example prints what repeats it.
 settings.register_profile(
@@ -28,22 +37,54 @@ settings.register_profile(
 )
 settings.load_profile("lucheng")
 
+# As every command does; else a test that captures logs would leave structlog with standard output.
+configure()
+# What is started in the background of a shell ignores Ctrl-C, and so would every process that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 START_TIMEOUT_S = 15.0
+# Many services run at once here, and nobody looks at their pages: a test that does says at which port.
+os.environ.setdefault("LUCHENG_WEB__PORT", "0")
+
+
+#: Folders whose tests wait for processes of their own, the longest first: the short ones fill what is left at the end.
+_LONG_FIRST = ("tests/web/", "tests/test_wheel.py", "tests/lucheng/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no process is alone with it at the end; within a folder the order stays."""
+    items.sort(key=lambda item: next((n for n, name in enumerate(_LONG_FIRST) if item.nodeid.startswith(name)), 9))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium for the module: two at a time, or one beside a test with a loop of its own, Playwright does not bear."""
+    from tests.browser import chromium
+
+    with chromium() as made:
+        yield made
+
+
+#: Below those that connections are given (Linux: from 32,768), so that no other process's connection takes one meanwhile.
+_PORTS = range(10_000, 32_000)
 
 
 def free_port() -> int:
     """A TCP port of the loopback interface that nothing listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    for port in SystemRandom().sample(_PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    pytest.fail("a hundred ports were tried and none was free")
 
 
 def need_program(name: str) -> str:
     """Path of a server program; skips the test, or fails it with CI=true, when it is not installed."""
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/bin")
     if path is None:
-        message = f"{name} is not installed; on Debian: apt-get install mosquitto mosquitto-clients"
+        package = name if name == "haproxy" else "mosquitto mosquitto-clients"
+        message = f"{name} is not installed; on Debian: apt-get install {package}"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
@@ -183,3 +224,75 @@ def own_influxd(tmp_path: Path) -> Iterator[Influxd]:
         yield server.start()
     finally:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """One running nats-server for all tests of a process; each test has streams of its own (`tests.nats.names_of`)."""
+    from tests.nats import NatsServer
+
+    server = NatsServer(tmp_path_factory.mktemp("nats"))
+    try:
+        yield server.start()
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def own_nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """One that may be killed and started again."""
+    from tests.nats import NatsServer
+
+    server = NatsServer(tmp_path / "nats")
+    try:
+        yield server.start()
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def nats_cluster(tmp_path: Path) -> Iterator[NatsCluster]:
+    """Three of them that know each other; any may be killed and started again."""
+    from tests.nats import NatsCluster
+
+    cluster = NatsCluster(tmp_path / "cluster")
+    try:
+        yield cluster.start()
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One running PostgreSQL for all tests of a process; each test has schemas of its own (`PostgresServer.server`)."""
+    from tests.postgres import PostgresServer
+
+    server = PostgresServer()
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def own_postgres_server() -> Iterator[PostgresServer]:
+    """One that syncs, and that may be killed and started again."""
+    from tests.postgres import PostgresServer
+
+    server = PostgresServer(lasting=True)
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Where]]:
+    """Where a store of that name lies: what is asked of a store is asked on both databases."""
+    if request.param == "sqlite":
+        yield lambda name: tmp_path / f"{name}.db"
+        return
+    running: PostgresServer = request.getfixturevalue("postgres_server")
+    server = running.server()
+    yield server.place
+    server.close()

@@ -142,15 +142,24 @@ class RtspServer:
         folder: where its settings and log live.
         users: name to password; with any, every mount wants one of them.
         digest: whether passwords go by Digest, else by Basic.
+        listen: address it listens on; `0.0.0.0` for any of the loopback network, so that each camera has its own.
     """
 
-    def __init__(self, folder: Path, *, users: dict[str, str] | None = None, digest: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, users: dict[str, str] | None = None, digest: bool = True, listen: str = "127.0.0.1"
+    ) -> None:
         need_rtsp_server()
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
-        self._settings: dict[str, Any] = {"port": self.port, "users": users or {}, "digest": digest, "mounts": {}}
+        self._settings: dict[str, Any] = {
+            "port": self.port,
+            "listen": listen,
+            "users": users or {},
+            "digest": digest,
+            "mounts": {},
+        }
 
     def add(
         self,

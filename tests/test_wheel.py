@@ -58,6 +58,7 @@ def test_the_wheel_holds_the_rooms_and_the_shipped_files(wheel: Path) -> None:
     assert not any(name.startswith(("tests/", "benchmarks/", "docs/")) for name in names)
 
 
+@pytest.mark.soak
 def test_the_demo_runs_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=True)

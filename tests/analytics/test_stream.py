@@ -53,9 +53,10 @@ def hostile(draw: st.DrawFn) -> PointBatch:
     return PointBatch.of(rows, columns, dict.fromkeys(range(0, rows, 7), b"{}"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(hostile(), min_size=1, max_size=4), st.randoms())
 @pytest.mark.filterwarnings("error")
+@pytest.mark.soak
 def test_nothing_raises_and_every_row_is_accounted_for(batches: list[PointBatch], chance: object) -> None:
     analysis = Analysis(CleanLimits(), State())
     answers = np.random.default_rng(chance.getrandbits(32))  # type: ignore[attr-defined]
@@ -74,7 +75,7 @@ def test_nothing_raises_and_every_row_is_accounted_for(batches: list[PointBatch]
         assert again.to_bytes() == analysis.state.to_bytes()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(hostile(), min_size=1, max_size=4), st.integers(0, 2**32 - 1))
 def test_the_state_does_not_depend_on_what_the_store_answers(batches: list[PointBatch], seed: int) -> None:
     chance = np.random.default_rng(seed)
@@ -126,7 +127,7 @@ def _defined(keeper: Keeper) -> dict[tuple[int, int, int], str]:
     return {key: str(Mark(mark & ~Mark.SAME_TIME if mark & Mark.LATE else mark)) for key, mark in keeper.marks.items()}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(stream(), st.lists(st.integers(1, 80), max_size=12))
 def test_how_the_stream_is_cut_changes_neither_points_nor_marks_nor_state(whole: PointBatch, cuts: list[int]) -> None:
     one, many = Keeper(), Keeper()

@@ -400,3 +400,22 @@ def test_cases_that_cannot_be(house: House) -> None:
     with pytest.raises(Refused):
         house.ask("ebike_step", case=case, state="tracked")
     assert house.facts == [{**house.facts[0], "on": True}, {**house.facts[0], "on": False}]
+
+
+def test_a_hand_over_may_say_what_the_next_one_should_know(house: House) -> None:
+    alarm = house.alarm("button/1")
+    house.ask("alarm_ack", alarm=alarm)
+    house.ask("alarm_hand_over", alarm=alarm, to="li", note="the guard waits at the gate")
+    last = house.ask("alarm_show", alarm=alarm)["history"][-1]
+    assert (last["action"], last["detail"]) == ("hand_over", {"to": "li", "note": "the guard waits at the gate"})
+    house.ask("alarm_hand_over", alarm=alarm, to="wang")
+    assert house.ask("alarm_show", alarm=alarm)["history"][-1]["detail"] == {"to": "wang"}
+
+
+def test_who_follows_the_feed_gets_the_list_unfolded(house: House) -> None:
+    for number in range(15):
+        house.alarm(f"taxi/{number}", "offline", number)
+    assert len(house.ask("alarm_list")) == 1
+    rows = house.ask("alarm_list", folded=False)
+    assert len(rows) == 15
+    assert all("folded" not in row for row in rows)

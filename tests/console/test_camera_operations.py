@@ -33,7 +33,7 @@ from model.errors import (
     TryAgain,
     UsageError,
 )
-from model.grant import Purpose
+from model.grant import Grant, Purpose
 from model.role import Role
 from model.video import Clip, NewSegment
 from store.recordings.names import segment_file
@@ -74,6 +74,11 @@ class Watched:
         return Clip(
             data, hashlib.sha256(data).hexdigest(), from_ms, to_ms, "h264", 640, 360, 100, note="starts 4.0 s late"
         )
+
+    def recorded_clip(self, grant: Grant, device: str, from_ms: int, to_ms: int) -> Clip | None:
+        assert grant.devices == frozenset([device])
+        self.asked.append(("recorded_clip", device, from_ms, to_ms))
+        return None
 
     def probe(self, url: str, transport: str, timeout_s: float) -> dict[str, Any]:
         self.asked.append(("probe", url, transport, timeout_s))
@@ -139,10 +144,12 @@ def test_s6_s13_every_operation_by_every_role(house: House, watched: Watched) ->
         "unpark": {},
         "probe": {},
         "list": {},
+        "tree": {},
         "show": {},
         "snapshot": {},
         "clip": {"seconds": 5},
         "recordings": {},
+        "timeline": {},
         "recording_read": {"recording": recording},
         "live": {},
     }
@@ -154,12 +161,12 @@ def test_s6_s13_every_operation_by_every_role(house: House, watched: Watched) ->
                 arguments = {"camera": "camera/9"}  # noqa: PLW2901
             elif operation == "unpark":
                 house.rooms.cameras.park("camera/1", "it died")
-            if operation != "list":
+            if operation not in ("list", "tree"):
                 arguments = {"camera": "camera/1", **arguments}  # noqa: PLW2901
             before, asked = house.rooms.audit.last_number(), len(watched.asked)
             if Role(role) in CAMERA_RULES[operation].roles:
                 assert by(house, who, f"camera_{operation}", **arguments), (operation, role)
-                if operation != "list":
+                if operation not in ("list", "tree"):
                     rows = house.rooms.audit.rows(after=before, limit=100)
                     assert {(row.who, row.role) for row in rows} == {(who, role)}, operation
             else:
@@ -177,7 +184,7 @@ def test_s6_s13_every_operation_by_every_role(house: House, watched: Watched) ->
 
 def test_who_sees_no_picture_by_the_table() -> None:
     pictures = {name for name, rule in CAMERA_RULES.items() if rule.pictures}
-    assert pictures == {"snapshot", "clip", "recordings", "recording_read", "live"}
+    assert pictures == {"snapshot", "clip", "recordings", "timeline", "recording_read", "live"}
     for name in pictures:
         assert not CAMERA_RULES[name].roles & {Role.AUDITOR, Role.ADMIN}
         assert (Role.TECHNICIAN in CAMERA_RULES[name].roles) == (name == "snapshot")
@@ -411,7 +418,7 @@ def test_a_device_added_with_its_address_is_a_camera(house: House) -> None:
 
 def test_a_list_says_how_cameras_are(house: House, watched: Watched) -> None:
     watched.rows["camera/1"] = CameraRow(
-        "camera/1", CameraState.ONLINE, START_MS, "keyframes", "on", "", 0.9712, 14.96, 2_999.6, 2.0, 180.4, 0.1,
+        "camera/1", CameraState.ONLINE, START_MS, "keyframes", "on", "", "", 0.9712, 14.96, 2_999.6, 2.0, 180.4, 0.1,
         "h264", 1920, 1080, int(Health.FROZEN | Health.LOW_FPS), recording=True, worker=2,
     )  # fmt: skip
     watched.rows["camera/2"] = CameraRow("camera/2", CameraState.OFFLINE, loss="unauthorized", detail="401")

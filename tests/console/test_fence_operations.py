@@ -62,6 +62,22 @@ def test_a_fence_is_added_shown_changed_and_removed(house: House, told: list[int
     ]
 
 
+def test_a_fence_that_was_changed_since_is_not_written_over(house: House) -> None:
+    house.ask("fence_add", feature=feature("a", name="market"))
+    house.ask("fence_add", feature=feature("b"))
+    looked_at = house.ask("fence_show", fence="a")["version"]
+    house.ask("fence_add", feature=feature("b", rule="enter"), change=True)  # another one: no matter
+    assert house.ask("fence_add", feature=feature("a", name="mine"), change=True, version=looked_at)["version"] == 4
+    with pytest.raises(Conflict) as late:
+        house.ask("fence_add", feature=feature("a", name="theirs"), change=True, version=looked_at)
+    assert late.value.current == {"fence": "a", "version": 4}
+    with pytest.raises(Conflict):
+        house.ask("fence_remove", fence="a", version=looked_at)
+    assert house.ask("fence_show", fence="a")["name"] == "mine"
+    house.ask("fence_remove", fence="a", version=4)
+    assert [row["fence"] for row in house.ask("fence_list")] == ["b"]
+
+
 def test_import_and_export(house: House, told: list[int]) -> None:
     circle = {"type": "Point", "coordinates": [109.84, 40.65]}
     raw = collection(feature("a"), feature("b", circle, radius_m=50))

@@ -233,6 +233,7 @@ def test_store_check_is_clean_and_then_names_the_damage(house: House) -> None:
     house.put("taxi/1", [START_MS])
     assert house.ask("store_check") == {"ok": True, "problems": []}
     registry = house.rooms.registry.file.path
+    assert isinstance(registry, Path)
     raw = bytearray(registry.read_bytes())
     raw[:16] = b"no database here"
     registry.with_name("copy.db").write_bytes(raw)

@@ -13,12 +13,13 @@ from devices.broker_files import BrokerFiles
 from devices.credentials import Credentials
 from devices.registry import Registry
 from model.clock import FakeClock
+from store.database import Where
 from tests.devices.live_broker import Broker
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    made = Registry(tmp_path / "registry.db", clock=FakeClock())
+def registry(where: Callable[[str], Where]) -> Iterator[Registry]:
+    made = Registry(where("registry"), clock=FakeClock())
     yield made
     made.close()
 

@@ -17,6 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from devices.broker_files import conf_lines
 from devices.credentials import Credential
 from model.clock import SystemClock
+from tests.conftest import free_port
 
 #: How long a test waits before it says that something did not happen.
 WAIT_S = 10.0
@@ -84,9 +85,7 @@ class Broker:
     def __init__(self, folder: Path, *, per_listener: bool = False) -> None:
         self.folder = folder
         self.pid_file = folder / "pid"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         user = pwd.getpwuid(os.geteuid()).pw_name
         rules = [line for line in conf_lines(folder) if not (per_listener and line.startswith("per_listener"))]
         lines = [

@@ -416,7 +416,7 @@ def test_an_address_that_does_not_open_stops_no_other_camera(cameras: Cameras, r
     cameras.put("camera/1", NO_MASK, url=URL)
     cameras.put("camera/2", NO_MASK, url=URL)
     with registry.file.changing() as change:
-        change.connection.execute("UPDATE secret SET sealed = zeroblob(40) WHERE name = 'camera/1:rtsp'")
+        change.connection.execute("UPDATE secret SET sealed = ? WHERE name = 'camera/1:rtsp'", (bytes(40),))
     assert [(one.device, one.url) for one in cameras.setups()] == [("camera/1", ""), ("camera/2", URL)]
     with pytest.raises(Corrupt):
         cameras.setup("camera/1")
@@ -456,7 +456,8 @@ def test_an_older_registry_is_brought_up_to_date_with_its_sealed_addresses(tmp_p
     SealedSecrets(made.file, key_file).set("camera/1:rtsp", URL)
     made.close()
     with sqlite3.connect(path) as connection:  # as the last lucheng without cameras left it
-        connection.execute("DROP TABLE camera")
+        for table in ("camera", "history", "device_camera", "retirement", "installation", "photo"):
+            connection.execute(f"DROP TABLE {table}")
         connection.execute(f"PRAGMA user_version={before_cameras:d}")
     connection.close()
     with pytest.raises(StoreError, match="older lucheng"):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,7 +84,7 @@ def test_old_versions_go_by_number_and_by_size(registry: Registry) -> None:
     assert [small.load(version).version for version in (5, 6, 7)] == [7, 6, 7]  # 5 held f0, which went first
     small.update(area("f1", HERE))
     assert [small.load(version).version for version in (6, 7, 8)] == [8, 7, 8]
-    with closing(sqlite3.connect(registry.file.path)) as connection:
+    with registry.file.reading() as connection:
         assert connection.execute("SELECT count(*) FROM fence").fetchone() == (5,)
 
 
@@ -148,9 +146,8 @@ def test_a_reader_changes_nothing_and_sees_everything(registry: Registry) -> Non
 
 def test_a_damaged_fence_is_named(kept: Fences, registry: Registry) -> None:
     kept.add(area("one", HERE))
-    with closing(sqlite3.connect(registry.file.path)) as connection:
-        connection.execute("UPDATE fence SET body = x'81'")
-        connection.commit()
+    with registry.file.changing() as change:
+        change.connection.execute("UPDATE fence SET body = ?", (b"\x81",))
     with pytest.raises(Corrupt, match="Fence 1"):
         kept.load()
     kept.remove("one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -230,7 +231,7 @@ def test_chunks_make_no_difference(tmp_path: Path) -> None:
     for chunk_rows in (1, 7, 1_000):
         registry = Registry(tmp_path / f"{chunk_rows}.db", clock=FakeClock())
         report = import_csv(registry, raw, chunk_rows=chunk_rows)
-        results.append([report.rows, registry.list()])
+        results.append([report.rows, [replace(device, version=0) for device in registry.list()]])  # a chunk is a change
         registry.close()
     assert results[0] == results[1] == results[2]
 

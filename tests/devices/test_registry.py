@@ -21,6 +21,7 @@ from devices.schema import MIGRATIONS
 from model.clock import FakeClock
 from model.device import Kind, check_device_id
 from model.errors import Conflict, LuchengError, NotFound, Refused, SchemaTooNew, StoreError, UsageError
+from tests.postgres import told
 
 
 def detailed(field: str, text: str, **place: float) -> DeviceDetails:
@@ -70,10 +71,10 @@ def test_slots_are_dense_and_never_used_again(registry: Registry) -> None:
     assert directory.slot("taxi/9") is None
 
 
-def test_a_deleted_device_leaves_no_text(registry: Registry, tmp_path: Path) -> None:
+def test_a_deleted_device_leaves_no_text(registry: Registry) -> None:
     registry.add("ebike/1", DeviceDetails("Zhang", "蒙B1", "860000000000001", "13900000001", owner_ref="Zhang San"))
     registry.delete("ebike/1")
-    with sqlite3.connect(tmp_path / "registry.db") as connection:
+    with registry.file.reading() as connection:
         row = connection.execute(
             "SELECT name, plate, imei, phone, owner_ref, plate_key, imei_key, phone_key FROM device"
         )
@@ -268,15 +269,15 @@ def test_no_detail_raises_anything_but_a_lucheng_error(one_taxi: Registry, text:
         assert len(text) > 100 or not text.isprintable()
 
 
-def test_versions_are_seen_across_processes(registry: Registry, tmp_path: Path) -> None:
+def test_versions_are_seen_across_processes(registry: Registry) -> None:
     directory = registry.directory()
     before = registry.version()
     assert not registry.refresh(directory)
     program = (
-        "import sys; from pathlib import Path; from model.clock import SystemClock; from devices.registry import Registry\n"
-        "Registry(Path(sys.argv[1]), clock=SystemClock()).add('taxi/9')"
+        "import sys; from tests.postgres import where_told; from model.clock import SystemClock; from devices.registry import Registry\n"
+        "Registry(where_told(sys.argv[1]), clock=SystemClock()).add('taxi/9')"
     )
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "registry.db")], check=True)
+    subprocess.run([sys.executable, "-c", program, told(registry.file.path)], check=True)
     assert registry.version() > before
     assert registry.refresh(directory)
     assert directory.slot("taxi/9") == 0
@@ -336,9 +337,9 @@ def test_a_reader_sees_a_slot_only_with_its_row(registry: Registry) -> None:
     assert len(directory) == 6_000
 
 
-def test_a_reader_beside_the_writer_changes_nothing(registry: Registry, tmp_path: Path) -> None:
+def test_a_reader_beside_the_writer_changes_nothing(registry: Registry) -> None:
     registry.add("taxi/1")
-    reader = Registry(tmp_path / "registry.db", clock=FakeClock(), read_only=True)
+    reader = Registry(registry.file.path, clock=FakeClock(), read_only=True)
     registry.add("taxi/2")
     assert [device.id for device in reader.list()] == ["taxi/1", "taxi/2"]
     with pytest.raises(StoreError, match="read only"):

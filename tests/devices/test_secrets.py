@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import stat
 from pathlib import Path
 
 import pytest
 
 from devices.registry import Registry
-from devices.secrets import SealedSecrets
+from devices.secrets import SealedSecrets, key_mark, make_key_file
 from model.errors import Corrupt, LuchengError, NotFound, Refused, UsageError
 
 CANARY = "rtsp://admin:canary-7f3a@10.0.0.9:554/h264"
@@ -86,43 +85,43 @@ def test_a_linked_or_foreign_key_file_is_refused(sealed: SealedSecrets, key_file
             sealed.get("camera/7:rtsp")
 
 
-def test_a_sealed_value_that_was_changed_or_moved_does_not_open(sealed: SealedSecrets, tmp_path: Path) -> None:
+def test_a_sealed_value_that_was_changed_or_moved_does_not_open(sealed: SealedSecrets, registry: Registry) -> None:
     sealed.set("camera/7:rtsp", CANARY)
     sealed.set("camera/8:rtsp", "other")
-    with sqlite3.connect(tmp_path / "registry.db") as connection:
-        connection.execute("UPDATE secret SET sealed = (SELECT sealed FROM secret WHERE name = 'camera/7:rtsp')")
+    with registry.file.changing() as change:
+        change.connection.execute("UPDATE secret SET sealed = (SELECT sealed FROM secret WHERE name = 'camera/7:rtsp')")
     assert sealed.get("camera/7:rtsp") == CANARY
     with pytest.raises(Corrupt, match="camera/8:rtsp") as caught:
         sealed.get("camera/8:rtsp")
     assert "canary" not in str(caught.value)
-    with sqlite3.connect(tmp_path / "registry.db") as connection:
-        connection.execute("UPDATE secret SET sealed = x'00'")
+    with registry.file.changing() as change:
+        change.connection.execute("UPDATE secret SET sealed = ?", (b"\x00",))
     with pytest.raises(Corrupt):
         sealed.get("camera/7:rtsp")
 
 
 def test_rotation_seals_everything_anew_and_forgets_the_old_key(
-    sealed: SealedSecrets, key_file: Path, tmp_path: Path
+    sealed: SealedSecrets, key_file: Path, registry: Registry
 ) -> None:
     for number in range(5):
         sealed.set(f"camera/{number}:rtsp", f"{CANARY}{number}")
-    old_key, old_rows = key_file.read_bytes(), _rows(tmp_path)
+    old_key, old_rows = key_file.read_bytes(), _rows(registry)
     assert sealed.rotate() == 5
     assert [sealed.get(f"camera/{number}:rtsp") for number in range(5)] == [f"{CANARY}{number}" for number in range(5)]
     assert len(key_file.read_text().splitlines()) == 1
-    assert not set(old_rows) & set(_rows(tmp_path))
+    assert not set(old_rows) & set(_rows(registry))
     key_file.write_bytes(old_key)
     with pytest.raises(Refused, match="another key"):
         sealed.get("camera/0:rtsp")
 
 
 def test_a_rotation_that_fails_leaves_everything_readable(
-    sealed: SealedSecrets, key_file: Path, tmp_path: Path
+    sealed: SealedSecrets, key_file: Path, registry: Registry
 ) -> None:
     sealed.set("camera/1:rtsp", CANARY)
     sealed.set("camera/2:rtsp", CANARY)
-    with sqlite3.connect(tmp_path / "registry.db") as connection:
-        connection.execute("UPDATE secret SET sealed = x'00' WHERE name = 'camera/2:rtsp'")
+    with registry.file.changing() as change:
+        change.connection.execute("UPDATE secret SET sealed = ? WHERE name = 'camera/2:rtsp'", (b"\x00",))
     for _ in range(3):
         with pytest.raises(Corrupt, match="camera/2:rtsp"):
             sealed.rotate()
@@ -151,6 +150,31 @@ def test_values_have_a_limit(sealed: SealedSecrets, value: str) -> None:
     assert sealed.names() == []
 
 
-def _rows(folder: Path) -> list[bytes]:
-    with sqlite3.connect(folder / "registry.db") as connection:
+def _rows(registry: Registry) -> list[bytes]:
+    with registry.file.reading() as connection:
         return [sealed for (sealed,) in connection.execute("SELECT sealed FROM secret")]
+
+
+def test_machines_agree_on_the_key_of_who_was_first(registry: Registry, tmp_path: Path) -> None:
+    files = [tmp_path / machine / "keys" / "secret.key" for machine in ("m1", "m2", "m3")]
+    one, two, three = (SealedSecrets(registry.file, file) for file in files)
+    assert one.agree("city:key", "m1") == "m1"
+    assert one.agree("city:key", "again") == "m1"
+    assert key_mark(files[1]) == ""
+    with pytest.raises(Refused, match="missing"):
+        two.agree("city:key", "m2")
+    assert not files[1].exists()
+    make_key_file(files[2])
+    for name in ("city:key", "city:other"):  # also what nobody asked for yet
+        with pytest.raises(Refused, match="under another key"):
+            three.agree(name, "m3")
+    files[1].parent.mkdir(parents=True)
+    files[1].write_bytes(files[0].read_bytes())
+    files[1].chmod(0o600)
+    assert two.agree("city:key", "m2") == "m1"
+    assert key_mark(files[0]) == key_mark(files[1]) != key_mark(files[2])
+    assert len(key_mark(files[0])) == 16
+    one.rotate()
+    assert key_mark(files[0]) not in {key_mark(files[1]), ""}
+    with pytest.raises(Refused, match="under another key"):
+        two.agree("city:key", "m2")

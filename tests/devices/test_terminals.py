@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -28,6 +27,7 @@ from model.clock import FakeClock
 from model.device import PROTOCOLS
 from model.errors import Conflict, NotFound, Refused, StoreError, UsageError
 from store.database import connect, migrate
+from tests.postgres import told
 
 NOW_MS = 1_795_334_400_000
 NUMBER = "13900000001"
@@ -156,12 +156,12 @@ def test_another_process_change_is_taken_over_by_a_refresh(
 ) -> None:
     assert terminals.find(NUMBER) is None
     code = (
-        "import sys\nfrom pathlib import Path\nfrom devices.details import DeviceDetails\n"
+        "import sys\nfrom tests.postgres import where_told\nfrom devices.details import DeviceDetails\n"
         "from devices.registry import Registry\nfrom model.clock import FakeClock\n"
-        "registry = Registry(Path(sys.argv[1]), clock=FakeClock())\n"
+        "registry = Registry(where_told(sys.argv[1]), clock=FakeClock())\n"
         f"registry.add('taxi/1', DeviceDetails(phone='{NUMBER}'))\nregistry.close()\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "registry.db")], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, told(registry.file.path)], check=True, timeout=60)
     assert terminals.refresh()
     assert not terminals.refresh()
     found = terminals.find(NUMBER)
@@ -364,7 +364,7 @@ def test_a_binding_outlives_the_process_and_reaches_others(registry: Registry, t
     here.release("taxi/1")
     there.refresh()
     assert not there.check(NUMBER, token)
-    reopened = Registry(tmp_path / "registry.db", clock=FakeClock())
+    reopened = Registry(registry.file.path, clock=FakeClock())
     again = Terminals(reopened.file, reopened.directory(), key_file=tmp_path / "secret.key")
     assert not again.check(NUMBER, token)
     reopened.close()
@@ -373,8 +373,8 @@ def test_a_binding_outlives_the_process_and_reaches_others(registry: Registry, t
 def test_nothing_secret_is_stored(registry: Registry, terminals: Terminals, tmp_path: Path) -> None:
     registry.add("taxi/1", DeviceDetails(phone=NUMBER))
     token = register(terminals).token
-    with sqlite3.connect(tmp_path / "registry.db") as connection:
-        assert token not in "\n".join(connection.iterdump())
+    with registry.file.reading() as connection:
+        assert token not in repr(connection.execute("SELECT * FROM terminal").fetchall())
     key = tmp_path / "keys" / "secret.key"
     assert key.stat().st_mode & 0o777 == 0o600
     assert token not in repr(terminals)
@@ -427,7 +427,7 @@ def test_a_list_has_pages(registry: Registry, terminals: Terminals) -> None:
 def test_only_the_writer_binds(registry: Registry, terminals: Terminals, tmp_path: Path) -> None:
     registry.add("taxi/1", DeviceDetails(phone=NUMBER))
     terminals.prepare()
-    reader = Registry(tmp_path / "registry.db", clock=FakeClock(), read_only=True)
+    reader = Registry(registry.file.path, clock=FakeClock(), read_only=True)
     looking = Terminals(reader.file, reader.directory(), key_file=tmp_path / "keys" / "secret.key")
     with pytest.raises(StoreError, match="read only"):
         register(looking)

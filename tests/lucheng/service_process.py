@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -57,9 +57,21 @@ class ServiceProcess:
         data: the data folder; what the process says goes to `<data>.said` beside it.
         broker: URL of a broker, or None for the embedded one.
         env: settings for its environment, e.g. `{"LUCHENG_DEVICES__UNKNOWN": "register"}`.
+        arguments: further ones of `run`, e.g. `("--role", "ingest")`.
     """
 
-    def __init__(self, data: Path, broker: str | None = None, *, env: Mapping[str, str] | None = None) -> None:
+    #: What is started.
+    program: tuple[str, ...] = (sys.executable, "-m", "lucheng")
+
+    def __init__(
+        self,
+        data: Path,
+        broker: str | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:
+        self.arguments = tuple(arguments)
         self.data = data
         self.broker = broker
         self.env = dict(env or {})
@@ -76,7 +88,7 @@ class ServiceProcess:
         assert self.process is None, "it runs already"
         self.starts += 1
         self._said_before = self.said_file.stat().st_size if self.said_file.exists() else 0
-        command = [sys.executable, "-m", "lucheng", "--data", str(self.data), "run"]
+        command = [*self.program, "--data", str(self.data), "run", *self.arguments]
         if self.broker is not None:
             command += ["--broker", self.broker]
         with self.said_file.open("ab") as said:

@@ -76,6 +76,7 @@ def patient(house: House) -> None:
     house.runner.start()
 
 
+@pytest.mark.soak
 def test_alarms_are_the_same_with_and_without_an_outage(own_influxd: Influxd, tmp_path: Path) -> None:
     rng = seeded("alarms ahead of the store")
     plain = House(tmp_path / "plain")
@@ -112,6 +113,7 @@ def test_alarms_are_the_same_with_and_without_an_outage(own_influxd: Influxd, tm
     plain.crash()
 
 
+@pytest.mark.soak
 def test_a_store_that_is_elsewhere_than_believed_is_recovered_from(own_influxd: Influxd, tmp_path: Path) -> None:
     """A crash between the server's commit and our note of it, and a server that is away at the next start."""
     rng = seeded("a position that was not noted")

@@ -43,7 +43,7 @@ from simulator.payloads import RECORD
 QUARANTINE_ROWS = 8
 RAW_BYTES = 64
 #: More of them by hand: ANY_INPUT_EXAMPLES=5000.
-EXAMPLES = int(os.environ.get("ANY_INPUT_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("ANY_INPUT_EXAMPLES", "20"))
 MEMORY = Path("/dev/shm")
 END_MS = 1 << 52
 GRANT = Grant("tester", "test", Purpose("test"), None, 0, END_MS)

@@ -355,6 +355,20 @@ def test_a_listen_in_ends_after_its_minutes_whatever_was_answered(town: Town) ->
     assert town.house.rooms.commands.listening() == []
 
 
+def test_a_listen_in_that_a_person_hangs_up_ends_at_once_or_as_soon_as_its_terminal_is_reached(town: Town) -> None:
+    listen, _ = listening(town)
+    town.carrier.online = {}
+    stopped = town.house.operations.command_stop(Caller("sup", "cli", "socket"), listen)
+    assert (stopped["listening"], stopped["stopped_by"]) == (True, "sup")
+    town.pass_s(5)
+    assert town.audited("command.listen_end") == [], "nobody has told the terminal"
+    town.carrier.online = {"taxi/3": "jt808"}
+    town.duty.turn()
+    assert town.carrier.ended == [listen]
+    assert town.house.rooms.commands.get(listen).stopped_by == "sup"
+    assert [row["told"] for row in town.audited("command.listen_end")] == [True]
+
+
 def test_a_listen_in_whose_terminal_is_away_is_ended_when_it_is_back(town: Town) -> None:
     listen, sos = listening(town)
     close(town, sos)

@@ -55,6 +55,7 @@ def test_a_city_drives_through_the_broker(tmp_path: Path) -> None:
     assert len(track["points"]) > 10
 
 
+@pytest.mark.soak
 def test_a_taxi_in_distress_is_listened_to_and_sends_a_photo(tmp_path: Path) -> None:
     need_program("mosquitto")
     data = tmp_path / "data"
@@ -113,6 +114,7 @@ def drives_under_its_own_settings(folder: Path, path: Path) -> None:
     assert len(answer(data, "track", "taxi/28249", *window)["points"]) == rows
 
 
+@pytest.mark.soak
 def test_a_real_file_drives_through_the_broker_under_its_own_settings(tmp_path: Path, shenzhen: Path) -> None:
     head = tmp_path / "head.csv"
     with shenzhen.open("rb") as whole:
@@ -125,6 +127,7 @@ def test_the_whole_of_a_real_file_drives_through_the_broker(tmp_path: Path, shen
     drives_under_its_own_settings(tmp_path, shenzhen)
 
 
+@pytest.mark.soak
 def test_a_file_that_is_none_ends_it_with_words(tmp_path: Path) -> None:
     need_program("mosquitto")
     path = tmp_path / "noise.csv"

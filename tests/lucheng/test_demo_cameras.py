@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from console.client import RemoteClient
 from console.live.tokens import TOKEN_NAME
@@ -27,23 +25,7 @@ from tests.lucheng.service_process import PROJECT
 HANG_S = 240.0
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium; without it a skip, with CI=true a failure."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        message = "chromium is not installed; on Debian: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield made
-        made.close()
-
-
+@pytest.mark.soak
 def test_a_press_brings_four_clips_that_begin_before_it_and_play(tmp_path: Path, browser: Browser) -> None:
     need_program("mosquitto")
     data = tmp_path / "data"

@@ -67,6 +67,7 @@ def test_a_machine_without_a_broker_of_its_own(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [], "it leaves nothing behind"
 
 
+@pytest.mark.soak
 def test_a_stock_mosquitto_is_measured_and_its_limits_named(tmp_path: Path) -> None:
     with stock_mosquitto(tmp_path) as url:
         found = by_check(examine(tmp_path, load(env={"LUCHENG_MQTT__URL": url})))

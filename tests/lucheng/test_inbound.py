@@ -22,7 +22,7 @@ from model.clock import FakeClock
 from model.codes import Reason
 from model.errors import StoreError
 from model.quarantine import Quarantined
-from model.seams import LogRecord, RecordKind
+from model.seams import Log, LogRecord, RecordKind
 from model.signal import Signal, message_signal_id
 from simulator import payloads
 from store.log.committer import Committer
@@ -60,11 +60,11 @@ class Way:
         assert self.handle(*items).wait(HANG_S)
 
 
-def read(log: LocalLog) -> list[LogRecord]:
+def read(log: Log) -> list[LogRecord]:
     return log.read(0, max_records=1_000, max_bytes=1 << 30)
 
 
-def quarantined(log: LocalLog) -> list[Quarantined]:
+def quarantined(log: Log) -> list[Quarantined]:
     return [
         entry
         for record in read(log)

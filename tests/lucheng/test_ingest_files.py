@@ -59,6 +59,7 @@ def data(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
+@pytest.mark.soak
 def test_bad_rows_are_quarantined_with_their_lines_and_the_rest_is_kept(data: Path, tmp_path: Path) -> None:
     rows = [CAB_HEADER, *cab_rows(100)]
     rows[10] = "soon,abc,37.7,-122.4,0"
@@ -92,6 +93,7 @@ def test_bad_rows_are_quarantined_with_their_lines_and_the_rest_is_kept(data: Pa
     assert len(track["points"]) == 92
 
 
+@pytest.mark.soak
 def test_a_file_that_goes_bad_midway_keeps_what_was_good(data: Path, tmp_path: Path) -> None:
     whole = gzip.compress("\n".join([CAB_HEADER, *cab_rows(20_000)]).encode() + b"\n")
     path = tmp_path / "cut.gz"
@@ -110,6 +112,7 @@ def test_a_file_that_goes_bad_midway_keeps_what_was_good(data: Path, tmp_path: P
     assert (totals["received"], totals["stored"], totals["duplicate"]) == (20_000, 20_001 - lines, lines - 1)
 
 
+@pytest.mark.soak
 def test_what_is_no_such_file_is_refused_with_file_line_and_reason(data: Path, tmp_path: Path) -> None:
     good = write(tmp_path / "good.csv", [CAB_HEADER, *cab_rows(5)])
     empty = tmp_path / "empty.csv"

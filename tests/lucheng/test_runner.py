@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from lucheng.app import pipeline
+from lucheng.job_tally import JobTally
 from lucheng.rooms import POINTS_LOG_FILE
-from lucheng.runner import CONSUMER, DEFAULT_HOUSEKEEPING_EVERY_S, SNAPSHOT, JobTally, RunnerLimits
+from lucheng.runner import CONSUMER, DEFAULT_HOUSEKEEPING_EVERY_S, SNAPSHOT, RunnerLimits
 from lucheng.series_choice import SERIES_FILE
 from lucheng.steps import FILE_JOB_BYTES, Stage, Work
 from model.batch import PointBatch

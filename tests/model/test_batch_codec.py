@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from model.batch import COLUMNS, PointBatch
-from model.batch_codec import decode, encode
+from model.batch_codec import MAGIC, column_of, decode, encode
 from model.errors import Corrupt
 
 MAX_ROWS = 40
@@ -136,3 +136,23 @@ def test_texts_of_every_row_cost_their_bytes_and_four_more() -> None:
     batch = PointBatch.of(1_000, {}, {row: b'{"mileage_km":%d.%d}' % (row, row % 10) for row in range(1_000)})
     bare = len(encode(PointBatch.of(1_000, {})))
     assert len(encode(batch)) == bare + sum(len(text) + 4 for text in batch.extra.values())
+
+
+@given(batches())
+def test_one_column_without_the_others(batch: PointBatch) -> None:
+    raw = encode(batch)
+    whole = decode(raw)
+    for column in COLUMNS:
+        found = column_of(raw, column.name)
+        assert found.dtype == np.dtype(column.dtype)
+        np.testing.assert_array_equal(found, whole.column(column.name))
+
+
+@given(st.binary(max_size=300), st.integers(0, 1 << 16))
+def test_one_column_of_what_is_no_batch(raw: bytes, rows: int) -> None:
+    for tried in (raw, MAGIC + rows.to_bytes(4, "little") + raw):
+        try:
+            found = column_of(tried, "alarm_bits")
+        except Corrupt:
+            continue
+        assert len(found) <= 1 << 20

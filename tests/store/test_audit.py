@@ -19,10 +19,14 @@ from model.clock import FakeClock
 from model.codes import Word
 from model.errors import AuditUnwritable, SchemaTooNew, StoreError, UsageError
 from model.grant import Purpose
-from store.audit import AUDIT_ACTIONS, AuditLog, _row_hash, purpose_text
-from store.database import connect
+from store.audit import AUDIT_ACTIONS, MIGRATIONS, AuditLog, _row_hash, purpose_text
+from store.database import Where, connect, transaction
+from store.database.dialect import migration
+from tests.postgres import told
 
 PROJECT = Path(__file__).parents[2]
+#: A table of somebody who has thrown ours away.
+_CREATE = next(migration(MIGRATIONS[0]))
 
 
 @pytest.fixture
@@ -31,8 +35,18 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def audit(path: Path) -> Iterator[AuditLog]:
-    with closing(AuditLog(path, clock=FakeClock())) as audit:
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def place(where: Callable[[str], Where]) -> Where:
+    return where("audit")
+
+
+@pytest.fixture
+def audit(place: Where, folder: Path) -> Iterator[AuditLog]:
+    with closing(AuditLog(place, folder=folder, clock=FakeClock())) as audit:
         yield audit
 
 
@@ -43,21 +57,21 @@ def fill(audit: AuditLog, count: int, start: int = 1) -> None:
         assert audit.append(f"user{number % 3}", "cli", action, f"taxi/{number}", "patrol", detail) == number
 
 
-def change(path: Path, *statements: str) -> None:
-    """What somebody with the file in hand does."""
-    with closing(connect(path)) as connection:
+def change(place: Where, *statements: str) -> None:
+    """What somebody with the database in hand does."""
+    with closing(connect(place)) as connection, transaction(connection):
         for statement in statements:
             connection.execute(statement)
 
 
-def verdict(path: Path) -> str:
-    """What `verify` says on a file that nobody has open: "" for nothing."""
-    with closing(AuditLog(path, clock=FakeClock(), read_only=True)) as audit:
+def verdict(place: Where, folder: Path | None = None) -> str:
+    """What `verify` says on an audit that nobody has open: "" for nothing."""
+    with closing(AuditLog(place, folder=folder, clock=FakeClock(), read_only=True)) as audit:
         problem = audit.verify()
     if problem is None:
         return ""
     assert problem.mend
-    return f"{problem.place}: {problem.what}"
+    return f"{problem.place}: {problem.what}".replace(place.name, "audit.db")
 
 
 def test_rows_come_back(audit: AuditLog) -> None:
@@ -135,11 +149,12 @@ def test_texts_of_any_kind_are_kept_and_chained(audit: AuditLog) -> None:
     )
     assert audit.verify() is None
     row = audit.rows()[0]
-    assert row.who == "m\\udcfcller\n\x00\\udcff"
+    assert row.who == "m\\udcfcller\n\\x00\\udcff"
     assert (row.role, row.target) == ("值班员", "taxi/'\";--")
     assert row.detail == {"键": "值\u2028", "n": [1, None, True, 1.5]}
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)
 def test_a_row_is_there_before_append_returns(audit: AuditLog, path: Path, tmp_path: Path) -> None:
     fill(audit, 3)
     crashed = tmp_path / "crashed"
@@ -151,15 +166,18 @@ def test_a_row_is_there_before_append_returns(audit: AuditLog, path: Path, tmp_p
         assert again.last_number() == 3
 
 
-def test_several_processes_and_threads_make_one_chain(audit: AuditLog, path: Path) -> None:
+def test_several_processes_and_threads_make_one_chain(audit: AuditLog, place: Where, folder: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from model.clock import SystemClock; from store.audit import AuditLog\n"
-        "audit = AuditLog(Path(sys.argv[1]), clock=SystemClock(), checkpoint_rows=7)\n"
-        "for n in range(25): audit.append(sys.argv[2], 'cli', 'series.track', f'taxi/{n}', 'test', {})\n"
+        "import sys; from pathlib import Path; from tests.postgres import where_told; from model.clock import SystemClock; from store.audit import AuditLog\n"
+        "audit = AuditLog(where_told(sys.argv[1]), folder=Path(sys.argv[2]), clock=SystemClock(), checkpoint_rows=7)\n"
+        "for n in range(25): audit.append(sys.argv[3], 'cli', 'series.track', f'taxi/{n}', 'test', {})\n"
         "audit.close()\n"
     )
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
-    others = [subprocess.Popen([sys.executable, "-c", script, str(path), f"p{n}"], env=environment) for n in range(2)]
+    others = [
+        subprocess.Popen([sys.executable, "-c", script, told(place), str(folder), f"p{n}"], env=environment)
+        for n in range(2)
+    ]
 
     def append(name: str) -> None:
         for number in range(25):
@@ -247,10 +265,10 @@ def test_a_disk_that_fails_is_final(path: Path) -> None:
         fill(audit, 1, start=2)
 
 
-def test_read_only_closed_and_newer(path: Path) -> None:
-    audit = AuditLog(path, clock=FakeClock())
+def test_read_only_closed_and_newer(place: Where, folder: Path, where: Callable[[str], Where]) -> None:
+    audit = AuditLog(place, folder=folder, clock=FakeClock())
     fill(audit, 1)
-    with closing(AuditLog(path, clock=FakeClock(), read_only=True)) as reader:
+    with closing(AuditLog(place, folder=folder, clock=FakeClock(), read_only=True)) as reader:
         assert reader.last_number() == 1
         with pytest.raises(AuditUnwritable, match="reading only"):
             reader.append("u", "cli", "series.track", "t", "", {})
@@ -258,19 +276,20 @@ def test_read_only_closed_and_newer(path: Path) -> None:
     audit.close()
     with pytest.raises(AuditUnwritable, match="closed"):
         audit.append("u", "cli", "series.track", "t", "", {})
-    change(path, "PRAGMA user_version = 99")
+    newer = "PRAGMA user_version = 99" if isinstance(place, Path) else "UPDATE lucheng_schema SET version = 99"
+    change(place, newer)
     with pytest.raises(SchemaTooNew):
-        AuditLog(path, clock=FakeClock())
+        AuditLog(place, folder=folder, clock=FakeClock())
     with pytest.raises(StoreError, match="There is no"):
-        AuditLog(path.with_name("other.db"), clock=FakeClock(), read_only=True)
+        AuditLog(where("other"), folder=folder, clock=FakeClock(), read_only=True)
 
 
 # --- tampering ---
 
 
-def rewrite_chain(path: Path, first: int) -> None:
+def rewrite_chain(place: Where, first: int) -> None:
     """Edit row `first` and make every later hash fit again, as somebody who knows the format would."""
-    with closing(connect(path)) as connection:
+    with closing(connect(place)) as connection, transaction(connection):
         connection.execute("UPDATE audit SET who = 'nobody' WHERE n = ?", (first,))
         rows = connection.execute("SELECT * FROM audit WHERE n >= ? ORDER BY n", (first,)).fetchall()
         prev_hash = rows[0][8]
@@ -290,7 +309,7 @@ def rewrite_chain(path: Path, first: int) -> None:
             ("UPDATE audit SET target = target || purpose, purpose = '' WHERE n = 4",),
             "audit.db row 4: row 4 was changed",
         ),
-        (("UPDATE audit SET hash = zeroblob(32) WHERE n = 4",), "audit.db row 4: row 4 was changed"),
+        (("UPDATE audit SET hash = prev_hash WHERE n = 4",), "audit.db row 4: row 4 was changed"),
         (("DELETE FROM audit WHERE n = 4",), "audit.db row 4: row 4 is gone"),
         (("DELETE FROM audit WHERE n <= 2",), "audit.db row 1: row 1 is gone"),
         (("DELETE FROM audit WHERE n > 7",), "audit.db row 8: row 8 is gone, like those up to 10"),
@@ -308,101 +327,109 @@ def rewrite_chain(path: Path, first: int) -> None:
             "audit.db row 4: row 4 does not follow the row before it",
         ),
         (("UPDATE audit SET n = 0 WHERE n = 10",), "audit.db row 0: row 0 does not belong there"),
-        (("UPDATE audit SET who = CAST(x'ff' AS TEXT) WHERE n = 3",), "audit.db row 3: row 3 was changed"),
     ],
 )
-def test_verify_names_the_first_bad_row(path: Path, tamper: tuple[str, ...], expected: str) -> None:
+def test_verify_names_the_first_bad_row(place: Where, folder: Path, tamper: tuple[str, ...], expected: str) -> None:
+    with closing(AuditLog(place, folder=folder, clock=FakeClock())) as audit:
+        fill(audit, 10)
+    assert verdict(place, folder) == ""
+    change(place, *tamper)
+    assert verdict(place, folder) == expected
+
+
+def test_bytes_that_are_no_text_are_found(path: Path) -> None:
     with closing(AuditLog(path, clock=FakeClock())) as audit:
         fill(audit, 10)
-    assert verdict(path) == ""
-    change(path, *tamper)
-    assert verdict(path) == expected
+    change(path, "UPDATE audit SET who = CAST(x'ff' AS TEXT) WHERE n = 3")
+    assert verdict(path) == "audit.db row 3: row 3 was changed"
 
 
-def test_a_chain_made_anew_is_caught_by_its_checkpoint(path: Path) -> None:
-    with closing(AuditLog(path, clock=FakeClock(), checkpoint_rows=5)) as audit:
+def test_a_chain_made_anew_is_caught_by_its_checkpoint(place: Where, folder: Path) -> None:
+    with closing(AuditLog(place, folder=folder, clock=FakeClock(), checkpoint_rows=5)) as audit:
         fill(audit, 17)
-    rewrite_chain(path, 7)
-    assert verdict(path) == "audit.db row 6: row 6 or one up to 10 was changed and the chain made anew"
+    rewrite_chain(place, 7)
+    assert verdict(place, folder) == "audit.db row 6: row 6 or one up to 10 was changed and the chain made anew"
 
 
 @pytest.mark.parametrize(
     "tamper",
     [
-        lambda path: change(path, "DELETE FROM audit WHERE n > 7"),
-        lambda path: change(path, "DELETE FROM audit"),
-        lambda path: rewrite_chain(path, 7),
-        lambda path: path.unlink(),
+        lambda place: change(place, "DELETE FROM audit WHERE n > 7"),
+        lambda place: change(place, "DELETE FROM audit"),
+        lambda place: rewrite_chain(place, 7),
+        lambda place: place.unlink() if isinstance(place, Path) else change(place, "DROP TABLE audit", _CREATE),
     ],
     ids=["tail", "all", "anew", "file"],
 )
 def test_opening_fails_closed_when_last_rows_are_not_what_was_signed(
-    path: Path, tamper: Callable[[Path], None]
+    place: Where, folder: Path, tamper: Callable[[Where], None]
 ) -> None:
-    with closing(AuditLog(path, clock=FakeClock())) as audit:
+    with closing(AuditLog(place, folder=folder, clock=FakeClock())) as audit:
         fill(audit, 10)
-    tamper(path)
+    tamper(place)
     with pytest.raises(AuditUnwritable, match="Row 10") as raised:
-        AuditLog(path, clock=FakeClock())
+        AuditLog(place, folder=folder, clock=FakeClock())
     assert "lucheng audit verify" in raised.value.mend
 
 
 @pytest.mark.parametrize("tamper", ["DELETE FROM audit WHERE n > 2", "UPDATE audit SET who = 'nobody' WHERE n = 4"])
-def test_appending_fails_closed_when_the_last_rows_change_meanwhile(audit: AuditLog, path: Path, tamper: str) -> None:
+def test_appending_fails_closed_when_the_last_rows_change_meanwhile(
+    audit: AuditLog, place: Where, folder: Path, tamper: str
+) -> None:
     fill(audit, 4)
-    change(path, tamper)
+    change(place, tamper)
     with pytest.raises(AuditUnwritable, match="changed or deleted"):
         audit.append("u", "cli", "series.track", "t", "", {})
 
 
-def test_checkpoints_that_were_tampered_with(path: Path) -> None:
-    with closing(AuditLog(path, clock=FakeClock(), checkpoint_rows=2)) as audit:
+def test_checkpoints_that_were_tampered_with(place: Where, folder: Path) -> None:
+    with closing(AuditLog(place, folder=folder, clock=FakeClock(), checkpoint_rows=2)) as audit:
         fill(audit, 6)
-    checkpoints = path.with_name("audit.checkpoints")
+    checkpoints = folder / "audit.checkpoints"
     lines = checkpoints.read_text().splitlines(keepends=True)
     assert [line.split()[0] for line in lines] == ["2", "4", "6"]
     checkpoints.write_text(lines[0] + lines[1].replace("4", "5", 1) + lines[2])
-    assert verdict(path) == "audit.checkpoints line 2: the signature does not hold"
+    assert verdict(place, folder) == "audit.checkpoints line 2: the signature does not hold"
     checkpoints.write_text(lines[0] + "anything\n")
-    assert verdict(path) == "audit.checkpoints line 2: the signature does not hold"
+    assert verdict(place, folder) == "audit.checkpoints line 2: the signature does not hold"
     checkpoints.write_text("x" * 2_000)
-    assert verdict(path) == "audit.checkpoints line 1: the signature does not hold"
+    assert verdict(place, folder) == "audit.checkpoints line 1: the signature does not hold"
     checkpoints.write_text("".join(lines) + lines[0][:50])  # a power cut in the middle of a line
-    assert verdict(path) == ""
-    with closing(AuditLog(path, clock=FakeClock(), checkpoint_rows=2)) as audit:
+    assert verdict(place, folder) == ""
+    with closing(AuditLog(place, folder=folder, clock=FakeClock(), checkpoint_rows=2)) as audit:
         fill(audit, 1, start=7)
     assert [line.split()[0] for line in checkpoints.read_text().splitlines()] == ["2", "4", "6", "7"]
-    assert verdict(path) == ""
+    assert verdict(place, folder) == ""
 
 
-def test_the_key_is_needed_and_private(path: Path) -> None:
-    with closing(AuditLog(path, clock=FakeClock())) as audit:
+def test_the_key_is_needed_and_private(place: Where, folder: Path) -> None:
+    with closing(AuditLog(place, folder=folder, clock=FakeClock())) as audit:
         fill(audit, 2)
-    key_file = path.parent / "keys" / "audit.key"
+    key_file = folder / "keys" / "audit.key"
     assert key_file.stat().st_mode & 0o777 == 0o600
     key = key_file.read_bytes()
     key_file.unlink()
-    assert "audit.key" in verdict(path)
-    audit = AuditLog(path, clock=FakeClock())
+    assert "audit.key" in verdict(place, folder)
+    audit = AuditLog(place, folder=folder, clock=FakeClock())
     fill(audit, 1, start=3)
     with pytest.raises(AuditUnwritable, match=r"audit\.key"):
         audit.close()  # no new key in silence: old checkpoints could no longer be verified
     key_file.write_bytes(bytes(32))
-    assert verdict(path) == "audit.checkpoints line 1: the signature does not hold"
+    assert verdict(place, folder) == "audit.checkpoints line 1: the signature does not hold"
     key_file.write_bytes(key[:7])
-    assert "no key of 32 bytes" in verdict(path)
+    assert "no key of 32 bytes" in verdict(place, folder)
     key_file.write_bytes(key)
-    assert verdict(path) == ""
+    assert verdict(place, folder) == ""
 
 
-def test_checkpoints_can_be_verified_with_the_public_key_alone(path: Path) -> None:
+def test_checkpoints_can_be_verified_with_the_public_key_alone(place: Where, folder: Path) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    with closing(AuditLog(path, clock=FakeClock())) as audit:
+    with closing(AuditLog(place, folder=folder, clock=FakeClock())) as audit:
         fill(audit, 3)
         audit.checkpoint()
         public_key = Ed25519PublicKey.from_public_bytes(audit.public_key())
-    number, time_ms, row_hash, signature = path.with_name("audit.checkpoints").read_text().split()
+    number, time_ms, row_hash, signature = (folder / "audit.checkpoints").read_text().split()
     assert number == "3"
     message = b"lucheng audit checkpoint\0" + f"{number} {time_ms} ".encode() + bytes.fromhex(row_hash)
     public_key.verify(bytes.fromhex(signature), message)

@@ -57,6 +57,7 @@ class Played:
 
 
 @pytest.mark.parametrize(("clip", "b_frames"), [("carpark", 0), ("hall", 0), ("hall", 2)])
+@pytest.mark.soak
 def test_on_capped_streams_it_reaches_its_recall(clip: str, b_frames: int) -> None:
     print(f"seed {SEED}")
     played = Played()
@@ -76,6 +77,7 @@ def test_on_capped_streams_it_reaches_its_recall(clip: str, b_frames: int) -> No
 
 
 @pytest.mark.parametrize("clip", sorted(CLIPS))
+@pytest.mark.soak
 def test_a_constant_bitrate_turns_it_off_and_it_says_why(clip: str) -> None:
     print(f"seed {SEED}")
     played = Played()
@@ -88,6 +90,7 @@ def test_a_constant_bitrate_turns_it_off_and_it_says_why(clip: str) -> None:
     assert not any(stirred)
 
 
+@pytest.mark.soak
 def test_off_goes_on_again_when_the_camera_is_set_to_another_rate() -> None:
     played = Played()
     assert played.play(splice(groups("hall", "cbr"), 800, moving_share=0.3, seed=1)).state == OFF

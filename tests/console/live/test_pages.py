@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from model.clock import SystemClock
 from tests.console.conftest import House
@@ -18,23 +17,6 @@ from tests.console.live.film import Film, FilmFeeds, fragmented, jpeg, make_film
 WAIT_MS = 20_000
 #: Where pictures of the pages go for a person to look at; nowhere when it is not set.
 PICTURES = os.environ.get("LUCHENG_TEST_PICTURES", "")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for the module; without it a skip, with CI=true a failure."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        message = "chromium is not installed; on Debian: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +76,7 @@ def open_page(browser: Browser, view: View, feed_runs: None) -> Iterator[Open]:
 
 
 def wait(page: Page, condition: str) -> None:
-    page.wait_for_function(f"() => {condition}", polling=50)
+    page.wait_for_function(f"() => {condition}", polling=50, timeout=60_000)
 
 
 def photograph(page: Page, name: str) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage
 
 from analytics.meaning.context import Context
 from analytics.supervision.day import DayPoints
@@ -101,33 +99,18 @@ def test_charts_are_fixed_and_escaped() -> None:
     assert histogram([0.0, 10.0, 299.0, 300.0], 3) == (["0", "100", "200"], [2.0, 0.0, 2.0])
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One Chromium for the module; without it a skip, with CI=true a failure."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        message = "chromium is not installed; on Debian: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield made
-        made.close()
-
-
 def _noting(said: list[str]) -> Callable[[ConsoleMessage], None]:
     return lambda message: said.append(message.text)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_the_page_fits_1366_px_in_light_dark_and_print(chromium: Browser, tmp_path: Path, language: Any) -> None:
+def test_the_page_fits_1366_px_in_light_dark_and_print(browser: Browser, tmp_path: Path, language: Any) -> None:
     file = tmp_path / "report.html"
     file.write_bytes(html_bytes(report(), language))
     grounds: dict[str, str] = {}
     schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     for scheme in schemes:
-        context = chromium.new_context(viewport={"width": 1366, "height": 900}, color_scheme=scheme)
+        context = browser.new_context(viewport={"width": 1366, "height": 900}, color_scheme=scheme)
         page = context.new_page()
         said: list[str] = []
         page.on("console", _noting(said))

@@ -89,6 +89,7 @@ def test_acknowledgements_go_out_in_one_piece_and_only_on_their_connection(wired
     assert (wired.client.acknowledged, wired.client.stale_acks) == (38, 2)
 
 
+@pytest.mark.soak
 def test_every_wake_is_seen(wired: Wired) -> None:
     """The pipe holds a byte whenever the flag says so: after any number of wakes and steps a wake still wakes."""
     wired.peer.sendall(CONNACK)

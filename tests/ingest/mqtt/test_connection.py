@@ -55,6 +55,7 @@ def numbered(count: int, start: int = 0) -> list[bytes]:
     return [b"%d" % number for number in range(start, start + count)]
 
 
+@pytest.mark.soak
 def test_twenty_thousand_messages_once_each(mosquitto: Mosquitto, sources: Sources) -> None:
     collector = Collector()
     source = sources(mosquitto.url, collector)

@@ -150,7 +150,7 @@ def serve(settings: dict[str, Any]) -> None:
     libraries = _libraries()
     _, _, rtsp_server, glib = libraries
     server = rtsp_server.RTSPServer.new()
-    server.set_address("127.0.0.1")
+    server.set_address(settings.get("listen", "127.0.0.1"))
     server.set_service(str(settings["port"]))
     if settings["users"]:
         _secure(libraries, server, settings["users"], digest=settings["digest"])

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from ingest.video.clip import make_clip, viewing_copy
 from ingest.video.fragments import Fragmenter
@@ -20,7 +18,6 @@ from ingest.video.transcoding import MaskedStream
 from model.video import Fragment, Packet
 from tests.ingest.video.material import CARPARK, encoded, moving, real_packets
 
-CHROMIUM = Path("/usr/bin/chromium")
 PAGE = """<!doctype html><video id=v muted></video><script>
 const v = document.getElementById("v");
 async function clip() { v.src = "/clip.mp4"; await v.play(); }
@@ -82,18 +79,9 @@ def _served(files: dict[str, bytes]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    if not CHROMIUM.exists():
-        message = "chromium is not installed; on Debian: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        )
-        yield browser.new_page()
-        browser.close()
+def page(browser: Browser) -> Iterator[Page]:
+    with browser.new_context() as context:
+        yield context.new_page()
 
 
 def _ended(page: Page) -> dict[str, object]:
@@ -112,6 +100,7 @@ def _played(page: Page, data: bytes) -> dict[str, object]:
         return _ended(page)
 
 
+@pytest.mark.soak
 def test_clips_play(page: Page) -> None:
     real = real_packets(CARPARK, limit=12)
     state = _played(page, make_clip(real).data)

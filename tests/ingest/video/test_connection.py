@@ -153,6 +153,7 @@ class TestF13:
         assert packets[10].keyframe
 
 
+@pytest.mark.soak
 def test_a_picture_every_five_seconds_is_a_stream(cameras: Cameras, tmp_path: Path) -> None:
     slow = pictures(tmp_path / "slow", fps=0.2, frames=4, gop=1)
     server = RtspServer(tmp_path / "server").add("/slow", slow).start()

@@ -100,6 +100,7 @@ def test_a_packet_over_its_limit_is_dropped_and_the_next_is_marked(coded: list[b
     assert source.take_dropped() == 0
 
 
+@pytest.mark.soak
 def test_reconnects_keep_no_memory_and_no_descriptor(coded: list[bytes]) -> None:
     reconnect(coded, 25, 15)
 

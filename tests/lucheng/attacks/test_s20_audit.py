@@ -147,6 +147,7 @@ def test_an_unwritable_audit_gives_no_data_until_it_can_be_written_again(data: P
     assert answer(data, "audit", "verify")["ok"] is True
 
 
+@pytest.mark.soak
 def test_the_same_through_a_running_service(data: Path) -> None:
     with ServiceProcess(data).spawn() as service:
         service.wait_api()

@@ -52,7 +52,7 @@ NAMES = (
 KNOWN = {
     "lock", "api.sock", "registry.db", "points.log.db.mark", "alarms.log.db.mark", "points.log.db", "alarms.log.db", "series.db", "desk.db", "audit.db",
     "audit.checkpoints", "keys", "keys/secret.key", "keys/audit.key", "commands.db", "reports.db", "approvals.db", "evidence",
-    "evidence/evidence.db", "recordings", "recordings/recordings.db",
+    "evidence/evidence.db", "recordings", "recordings/recordings.db", "accounts.db",
 }  # fmt: skip
 
 
@@ -78,26 +78,35 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
+#: Those that every command is tried with; the others go to one command of each kind that takes a name.
+EVERYWHERE = ("../../etc/passwd", "taxi/a/../../x", "/etc/passwd", "taxi/a\nlucheng:$7$1$AAAA$AAAA", "taxi/a;touch x")
+
+
+@pytest.mark.soak
 def test_no_command_takes_a_path_for_a_name(data: Path, tree: Tree) -> None:
     before = tree()
     window = ("--from", "2000-01-01", "--to", "2040-01-01")
     for name in NAMES:
-        for command in (
+        commands: list[tuple[str, ...]] = [
             ("device", "add", "--", name),
-            ("device", "show", "--", name),
-            ("device", "disable", "--", name),
-            ("device", "credentials", "--", name),
             ("track", *window, "--", name),
-            ("where", "--", name),
             ("command", "send", "--", name, "query"),
-            ("command", "send", "--alarm", name, "--", "taxi/1", "query"),
-            ("command", "list", "--", name),
-            ("command", "show", "--", name),
-            ("command", "approve", "--", name),
-            ("device", "add", "--gateway", name, "--", "taxi/2"),
-            ("device", "add", "--site", name, "--", "taxi/2"),
-            ("site", "add", "--lat", "40", "--lon", "109", "--camera", name, "--", "school"),
-        ):
+        ]
+        if name in EVERYWHERE:
+            commands += [
+                ("device", "show", "--", name),
+                ("device", "disable", "--", name),
+                ("device", "credentials", "--", name),
+                ("where", "--", name),
+                ("command", "send", "--alarm", name, "--", "taxi/1", "query"),
+                ("command", "list", "--", name),
+                ("command", "show", "--", name),
+                ("command", "approve", "--", name),
+                ("device", "add", "--gateway", name, "--", "taxi/2"),
+                ("device", "add", "--site", name, "--", "taxi/2"),
+                ("site", "add", "--lat", "40", "--lon", "109", "--camera", name, "--", "school"),
+            ]
+        for command in commands:
             done = lucheng(data, *command)
             assert done.returncode in (1, 2), (command, done.stdout)
             assert done.stdout == ""

@@ -117,6 +117,9 @@ def test_a_stolen_ebike_by_command() -> None:
     assert (row["device"], row["state"], row["owner_ref"]) == ("ebike/1", "reported by its owner", "R-17")
     assert f"--purpose case:{row['case']}" in told
     assert "stolen" in Result("ebike", "case", row["case"], "--step", "stolen").out
+    assert Result("ebike", "hand-over", row["case"], "--to", "nobody").status == 1
+    assert Result("ebike", "officers", "--json").json() == []
+    assert Result("ebike", "places", row["case"], "--json").json()["points"] == []
     shown = Result("ebike", "case", row["case"]).out
     assert "\x1b" not in shown
     assert Result("ebike", "recover", "ebike/1", "--json").json()["state"] == "recovered"

@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import os
 import random
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,11 +24,12 @@ from config.sections import Settings
 from console.client import LocalClient
 from console.operations import Caller
 from lucheng.operating import operations_of
-from lucheng.rooms import DESK_FILE, open_rooms
+from lucheng.rooms import open_rooms
 from model.batch import PointBatch
 from model.codes import ALARM_BY_NAME
 from model.grant import Grant, Purpose
 from model.signal import Signal
+from store.desk.desk import DeskFile
 from tests.lucheng.faults.ledger import Point, Sent
 from tests.lucheng.service_process import ServiceProcess
 
@@ -98,17 +97,17 @@ class Stored:
                 if keys != sorted(keys):
                     found.out_of_order.append(device)
             found.signals = [kept.signal for kept in _all_signals(rooms.signals)]
-        found._take_desk(data / DESK_FILE)
+            found._take_desk(rooms.desk)
         return found
 
-    def _take_desk(self, path: Path) -> None:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as desk:
-            for number, *alarm in desk.execute("SELECT number, device, kind, fence, work, signals FROM alarms"):
-                self.alarms[number] = KeptAlarm(*alarm)
-            links = "SELECT s.id, l.alarm FROM alarm_signals AS l JOIN signals AS s ON s.number = l.signal"
-            for signal_id, alarm_number in desk.execute(links):
-                self.alarm_of[signal_id] = alarm_number
-                self.linked += 1
+    def _take_desk(self, desk: DeskFile) -> None:
+        rows = desk._book.rows
+        for number, *alarm in rows("SELECT number, device, kind, fence, work, signals FROM alarms"):
+            self.alarms[number] = KeptAlarm(*alarm)
+        links = "SELECT s.id, l.alarm FROM alarm_signals AS l JOIN signals AS s ON s.number = l.signal"
+        for signal_id, alarm_number in rows(links):
+            self.alarm_of[signal_id] = alarm_number
+            self.linked += 1
 
     def _take(self, ids: list[str], batch: PointBatch) -> None:
         speeds = np.round(batch.speed_kmh.astype(np.float64), 1)

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from random import Random
 from typing import Any
 
+import pytest
+
 from tests.conftest import Mosquitto
 from tests.lucheng.faults.desk_side import PURPOSE, Device, alarms_of, wait_alarm
 from tests.lucheng.faults.judge import seeded
@@ -63,6 +65,7 @@ def _back(device: Device, order: str, old: list[Row], fresh: list[Row], random: 
         _send(device, points, random)
 
 
+@pytest.mark.soak
 def test_an_old_sos_is_raised_once_and_late(service: ServiceProcess, mosquitto: Mosquitto) -> None:
     random = seeded("blind zone")
     now_ms = time.time_ns() // 1_000_000

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Mosquitto, need_program
 from tests.lucheng.faults.conftest import REGISTER
 from tests.lucheng.faults.judge import fresh, judge
@@ -12,6 +14,7 @@ from tests.lucheng.faults.sender import SenderProcess
 from tests.lucheng.service_process import ServiceProcess, answer, lucheng
 
 
+@pytest.mark.soak
 def test_a_broker_that_comes_later(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path / "mosquitto")
     with ServiceProcess(tmp_path / "data", broker.url, env=REGISTER).spawn() as service:
@@ -36,6 +39,7 @@ def test_a_broker_that_comes_later(tmp_path: Path) -> None:
     print(judge(service.data, sent, at_least=10))
 
 
+@pytest.mark.soak
 def test_a_service_without_a_broker_stops_when_it_is_told_to(tmp_path: Path) -> None:
     with ServiceProcess(tmp_path / "data", Mosquitto(tmp_path / "mosquitto").url).spawn() as service:
         service.wait_api()
@@ -43,6 +47,7 @@ def test_a_service_without_a_broker_stops_when_it_is_told_to(tmp_path: Path) -> 
         assert status == 0, service.said
 
 
+@pytest.mark.soak
 def test_a_wrong_password_is_told_and_mended(secured_mosquitto: Mosquitto, tmp_path: Path) -> None:
     url = f"mqtt://desk:not-the-password@127.0.0.1:{secured_mosquitto.port}"
     with ServiceProcess(tmp_path / "data", url, env=REGISTER).spawn() as service:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.conftest import need_program, wait_until
 from tests.lucheng.service_process import HANG_S, PROJECT
@@ -61,6 +62,7 @@ def _gone(children: list[psutil.Process]) -> None:
     assert not alive, [child.cmdline() for child in alive]
 
 
+@pytest.mark.soak
 def test_after_its_time(tmp_path: Path) -> None:
     folder = tmp_path / "temporary"
     with _demo(folder, "--seconds", "4") as demo:
@@ -73,6 +75,7 @@ def test_after_its_time(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.soak
 def test_interrupted(tmp_path: Path) -> None:
     folder = tmp_path / "temporary"
     with _demo(folder) as demo:
@@ -97,6 +100,7 @@ def test_ended_while_it_starts(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.soak
 def test_killed(tmp_path: Path) -> None:
     """Nothing can tidy up after a `kill -9`, but no process stays."""
     folder = tmp_path / "temporary"

@@ -187,8 +187,9 @@ def _flood(mosquitto: Mosquitto, folder: Path, messages: int) -> None:
             assert all(len(row.entry.raw) <= PAYLOAD_BYTES for row in kept)
 
 
+@pytest.mark.soak
 def test_a_flood_of_malformed_messages(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    _flood(mosquitto, tmp_path, 50_000)
+    _flood(mosquitto, tmp_path, 20_000)
 
 
 @pytest.mark.soak

@@ -193,6 +193,7 @@ def _run(data: Path, mosquitto: Mosquitto, *, terminals: int, strangers: int, gr
         _judge(data, fleet)
 
 
+@pytest.mark.soak
 def test_all_come_back_at_once(tmp_path: Path, mosquitto: Mosquitto) -> None:
     _run(tmp_path / "data", mosquitto, terminals=250, strangers=100, greeting_s=2)
 

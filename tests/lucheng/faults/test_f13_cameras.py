@@ -150,6 +150,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
         yield made
 
 
+@pytest.mark.soak
 def test_f13(street: Street) -> None:
     _each_is_said_and_the_good_ones_go_on(street)
     _one_comes_back_after_a_restart_of_the_service(street)

@@ -123,6 +123,7 @@ def _run(service: ServiceProcess, mosquitto: Mosquitto, *, devices: int, alarms:
     judge_desk(stored)
 
 
+@pytest.mark.soak
 def test_a_thousand_alarms_in_five_seconds_and_a_panic(service: ServiceProcess, mosquitto: Mosquitto) -> None:
     _run(service, mosquitto, devices=300, alarms=1_000, over_s=5)
 

@@ -99,6 +99,7 @@ def _judge_audit(rows: list[dict[str, Any]], action: str, winner: Operator, lose
     assert refused == [(loser.name, action)]
 
 
+@pytest.mark.soak
 def test_two_act_at_once(service: ServiceProcess, mosquitto: Mosquitto, operators: tuple[Operator, Operator]) -> None:
     winners: list[str] = []
     with Device(mosquitto.url, "button/1") as device:

@@ -83,6 +83,7 @@ print("done", flush=True)
 """
 
 
+@pytest.mark.soak
 def test_a_migration_killed_midway_starts_again(tmp_path: Path) -> None:
     random = seeded("migration killed")
     path = tmp_path / "things.db"

@@ -119,6 +119,7 @@ def kill(one: Started) -> None:
     os.kill(one.pid, signal.SIGKILL)
 
 
+@pytest.mark.soak
 def test_f17(desk: Desk) -> None:
     service = desk.service
     suspect = _a_killed_worker_is_replaced(service)

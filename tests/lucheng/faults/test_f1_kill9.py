@@ -53,7 +53,7 @@ def _kill_at_random_moments(service: ServiceProcess, mosquitto: Mosquitto, folde
 def test_kill9_of_service_and_sender_loses_nothing(
     service: ServiceProcess, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
-    _kill_at_random_moments(service, mosquitto, tmp_path, 6)
+    _kill_at_random_moments(service, mosquitto, tmp_path, 3)
 
 
 @pytest.mark.soak
@@ -84,6 +84,7 @@ def _embedded(folder: Path, moments: int) -> None:
     print(f"restarts with the embedded broker: {[round(one, 2) for one in restarts_s]} s; {verdict}")
 
 
+@pytest.mark.soak
 def test_kill9_of_the_service_with_its_embedded_broker_loses_nothing(tmp_path: Path) -> None:
     _embedded(tmp_path, 2)
 

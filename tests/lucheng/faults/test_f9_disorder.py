@@ -96,6 +96,7 @@ def _run(service: ServiceProcess, mosquitto: Mosquitto, devices: int) -> None:
     assert [row["seq"] for row in shown] == list(range(1, LATE_POINTS + NEW_POINTS + 1))
 
 
+@pytest.mark.soak
 def test_three_copies_out_of_order_and_late(service: ServiceProcess, mosquitto: Mosquitto, tmp_path: Path) -> None:
     _run(service, mosquitto, 20)
 

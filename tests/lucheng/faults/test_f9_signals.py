@@ -287,6 +287,7 @@ def _judge_lived(signals: list[Signal]) -> None:
         assert len(calls) == days * TIMES["sos"]
 
 
+@pytest.mark.soak
 def test_nothing_twice_and_a_replay_gives_the_same(
     service: ServiceProcess, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:

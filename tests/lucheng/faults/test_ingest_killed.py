@@ -97,6 +97,7 @@ def _kill_at_random(tmp_path: Path, rows: int, kills: int) -> None:
     assert in_process.lucheng(data, "store", "check").returncode == 0
 
 
+@pytest.mark.soak
 def test_killed_alone(tmp_path: Path) -> None:
     _kill_at_random(tmp_path, 250_000, 2)
 
@@ -106,6 +107,7 @@ def test_killed_alone_20_times(tmp_path: Path) -> None:
     _kill_at_random(tmp_path, 2_000_000, 20)
 
 
+@pytest.mark.soak
 def test_killed_with_the_service_that_took_it_in(service: ServiceProcess, mosquitto: Mosquitto, tmp_path: Path) -> None:
     """The command says that it may be tried again (75), and then it is exact."""
     random = seeded("ingest through a service killed")

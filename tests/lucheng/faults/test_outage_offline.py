@@ -69,6 +69,7 @@ def service(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[ServiceProcess]:
         yield made
 
 
+@pytest.mark.soak
 def test_an_outage_makes_nobody_offline(service: ServiceProcess, mosquitto: Mosquitto) -> None:
     with City(mosquitto.url) as city:
         service.wait_status(lambda now: now["devices"].get("taxi") == 3 and now["stored"] > 8, "all to report")

@@ -11,7 +11,11 @@ from tests.lucheng.real_data import answers
 from tests.lucheng.real_data.real import CABSPOTTING, FILES, SHENZHEN, Real, judged, read
 
 
-@pytest.mark.parametrize("real", FILES, ids=lambda real: real.name)
+@pytest.mark.parametrize(
+    "real",
+    [pytest.param(real, marks=[pytest.mark.soak] if real is CABSPOTTING else []) for real in FILES],
+    ids=lambda real: real.name,
+)
 def test_a_real_file_goes_in_to_the_row(real: Real, taxi_data: Path, tmp_path: Path) -> None:
     path, data = taxi_data / real.file, tmp_path / "data"
     frame = judged(read(real, path))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
 from simulator.terminal import taxi
 from simulator.terminal.fix import Fix, loop_fix
 from simulator.terminal.wire import Protocol
@@ -34,6 +36,7 @@ def _of(fix: Fix) -> tuple[float, float]:
     return round(fix.lat, 5), round(fix.lon, 5)
 
 
+@pytest.mark.soak
 def test_a_shift_is_reported_and_answered_when_it_is_kept(town: Town) -> None:
     town.start()
     terminal = town.add(TAXI, NUMBER, Protocol.JT905).connect()

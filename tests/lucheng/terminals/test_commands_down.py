@@ -41,6 +41,7 @@ def _heard(terminal: Terminal, text: str) -> int:
 # -- queued, sent, answered -------------------------------------------------------------------
 
 
+@pytest.mark.soak
 def test_what_is_given_while_it_is_away_goes_when_it_is_back_and_once(town: Town) -> None:
     town.start()
     terminal = town.add(TAXI, NUMBER, Protocol.JT808)
@@ -131,6 +132,7 @@ def _while_stopped(town: Town, who: str) -> Iterator[LocalClient]:
     town.start()
 
 
+@pytest.mark.soak
 def test_power_is_cut_only_while_it_stands_and_when_two_want_it(town: Town) -> None:
     town.service.env["LUCHENG_OPERATORS__USERS"] = json.dumps({ME: "supervisor", OTHER_PERSON: "approver"})
     town.start(**FRESH)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import pytest
+
 from simulator.terminal import gt06
 from simulator.terminal.fix import GT06_SOS, loop_fix
 from simulator.terminal.wire import Protocol
@@ -77,6 +79,7 @@ def _once_over_a_kill(town: Town, bike: MqttDevice, command: str) -> None:
 # -- GT06 -------------------------------------------------------------------------------------
 
 
+@pytest.mark.soak
 def test_a_tracker_of_an_ebike_reports_warns_and_obeys(town: Town) -> None:
     town.start()
     terminal = town.add(TRACKED, IMEI, Protocol.GT06)

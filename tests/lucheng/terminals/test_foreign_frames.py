@@ -348,6 +348,7 @@ def _stored(data: Path, devices: Iterable[str]) -> dict[str, PointBatch]:
 # -- what became of it ------------------------------------------------------------------------
 
 
+@pytest.mark.soak
 def test_every_frame_is_answered_as_it_deserves_and_its_connection_goes_on(replay: Replay) -> None:
     """The exchange itself waited for a heartbeat's answer behind every frame."""
     wrong = [

@@ -83,6 +83,7 @@ def location(yard: Yard, **more: Any) -> str:
     return json.dumps({"_type": "location", "tst": yard.now_s, "lat": 40.65, "lon": 109.84, "tid": "lu", **more})
 
 
+@pytest.mark.soak
 def test_owntracks_places_of_its_own_and_of_nobody_else(yard: Yard, phones: list[Listener]) -> None:
     yard.add("unit/ot", protocol="owntracks")
     yard.add("unit/ot-other", protocol="owntracks")
@@ -195,6 +196,7 @@ def place(yard: Yard, **fields: object) -> int:
     return ask(yard, **{key: value for key, value in given.items() if value is not None})[0]
 
 
+@pytest.mark.soak
 def test_osmand_is_answered_200_when_its_place_is_stored(yard: Yard) -> None:
     yard.add("unit/oa", imei="358657100000505", phone="13850000001", protocol="osmand")
     token = credential(yard, "unit/oa").password
@@ -213,6 +215,7 @@ def test_osmand_is_answered_200_when_its_place_is_stored(yard: Yard) -> None:
     assert (points[0]["battery_pct"], points[0]["heading_deg"], points[3]["lat"]) == (50, 45.0, 40.66)
 
 
+@pytest.mark.soak
 def test_osmand_strangers_wrong_tokens_and_the_disabled_leave_nothing(yard: Yard) -> None:
     yard.add("unit/oa-off", protocol="osmand")
     yard.add("unit/oa-other", protocol="osmand")

@@ -158,6 +158,7 @@ def _listens_until_resolved(town: Town, device: str, terminal: Terminal, alarm: 
     assert _said(terminal) == ended, "told once"
 
 
+@pytest.mark.soak
 def test_a_listen_in_ends_when_its_terminal_is_back(town: Town) -> None:
     """It was away while its alarm was closed."""
     town.start()

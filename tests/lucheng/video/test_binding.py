@@ -182,6 +182,7 @@ def test_a_suppressed_alarm_gives_its_place_up(tmp_path: Path) -> None:
     house.close()
 
 
+@pytest.mark.soak
 def test_a_storm_is_bounded_and_severity_1_comes_through(tmp_path: Path) -> None:
     """2,000 alarms at once along a row of cameras, and two of severity 1: one before them all, one behind."""
     house = House(tmp_path, limits=with_limits(max_waiting=40, max_at_once=16, max_distance_m=200.0), grid=GRID)

@@ -6,8 +6,6 @@ Also what stays of it when the service is killed in between, and when two hundre
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from simulator.camera.film import Film
 from simulator.camera.rtsp import Channel
@@ -86,23 +84,6 @@ def city(tmp_path_factory: pytest.TempPathFactory, films: dict[str, Film]) -> It
         made.wait_online(*OF_SITE, LEFT_OUT)
         yield made
     broker.stop()
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """Chromium; without it a skip, with CI=true a failure."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        message = "chromium is not installed; on Debian: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield made
-        made.close()
 
 
 def press(city: CameraCity, button: str, kind: str = "one_key") -> dict[str, Any]:
@@ -264,6 +245,7 @@ def send_as(sender: Device, device: str, name: str, time_ms: int, kind: str) -> 
     sender.id = mine
 
 
+@pytest.mark.soak
 def test_a_kill_between_the_press_and_the_clips_end_loses_nothing_unsaid(
     city: CameraCity, films: dict[str, Film]
 ) -> None:

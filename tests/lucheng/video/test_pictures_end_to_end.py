@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from simulator.camera.film import Film, nal_units
 from simulator.camera.rtsp import Channel
@@ -174,23 +172,6 @@ COVER = "document.getElementById('cover')"
 OpenPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium; without it a skip, with CI=true a failure."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        message = "chromium is not installed; on Debian: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield made
-        made.close()
-
-
 @pytest.fixture
 def open_page(city: CameraCity, browser: Browser) -> Iterator[OpenPage]:
     """Opens a camera's page with the token of the data folder; no page may throw, nor run what stands in a name."""
@@ -223,6 +204,7 @@ def plays(page: Page) -> None:
     wait(page, f"{VIDEO}.currentTime > {at_s} + 0.5 || {VIDEO}.currentTime < {at_s}")
 
 
+@pytest.mark.soak
 def test_live_video_plays_h265_is_re_encoded_and_single_pictures_stand_in(
     city: CameraCity, open_page: OpenPage
 ) -> None:
@@ -261,6 +243,7 @@ def covered(page: Page) -> None:
     assert page.locator("#cover").inner_text() != ""
 
 
+@pytest.mark.soak
 def test_a_dead_camera_does_not_look_alive_and_views_outlive_their_worker(
     city: CameraCity, open_page: OpenPage
 ) -> None:
@@ -289,6 +272,7 @@ def test_a_dead_camera_does_not_look_alive_and_views_outlive_their_worker(
     plays(late)
 
 
+@pytest.mark.soak
 def test_a_slow_viewer_goes_on_at_a_keyframe_and_no_other_waits(city: CameraCity) -> None:
     before = city.service.status()["live"]["live_skips"]
     narrow = socket.create_connection(("127.0.0.1", city.live_port))

@@ -1,10 +1,10 @@
-"""The store of approvals on real files: durable, one step from each version, one request of each, bounded."""
+"""The store of approvals on both databases: durable, one step from each version, one request of each, bounded."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from model.clock import FakeClock
 from model.errors import Conflict, Corrupt, NotFound, Refused, SchemaTooNew, StoreError, UsageError
 from model.role import Role
 from store.approvals.store import ApprovalStore
+from store.database import Where, exists
 
 T0 = 1_795_334_400_000  # 2026-11-22T08:00:00Z
 HOUR_MS = 3_600_000
@@ -28,12 +29,12 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "approvals.db"
+def path(where: Callable[[str], Where]) -> Where:
+    return where("approvals")
 
 
 @pytest.fixture
-def store(path: Path, clock: FakeClock) -> Iterator[ApprovalStore]:
+def store(path: Where, clock: FakeClock) -> Iterator[ApprovalStore]:
     with closing(ApprovalStore(path, clock=clock)) as made:
         yield made
 
@@ -56,7 +57,7 @@ def used(one: Approval) -> Approval:
     return use(one, "li", Role.OPERATOR, one.digest, one.purpose, T0)
 
 
-def test_a_request_is_kept_as_it_was_made(store: ApprovalStore, path: Path, clock: FakeClock) -> None:
+def test_a_request_is_kept_as_it_was_made(store: ApprovalStore, path: Where, clock: FakeClock) -> None:
     made = store.ask(draft())
     assert (made.id, made.version, made.asked_ms) == ("W2026-000001", 1, T0)
     clock.advance(40 * 86_400)
@@ -113,7 +114,7 @@ def test_two_who_decide_on_the_same_version(store: ApprovalStore) -> None:
         store.step(stranger, used(stranger))
 
 
-def test_of_many_processes_one_uses_the_last(store: ApprovalStore, path: Path, clock: FakeClock) -> None:
+def test_of_many_processes_one_uses_the_last(store: ApprovalStore, path: Where, clock: FakeClock) -> None:
     held = granted(store, store.ask(draft()))
     start = threading.Barrier(6)
     won: list[int] = []
@@ -177,7 +178,7 @@ def test_lists_and_counts(store: ApprovalStore, clock: FakeClock) -> None:
             store.list(limit=limit)
 
 
-def test_a_reader_makes_no_file_until_it_writes(path: Path, clock: FakeClock) -> None:
+def test_a_reader_makes_no_file_until_it_writes(path: Where, clock: FakeClock) -> None:
     with closing(ApprovalStore(path, clock=clock, lazy=True)) as reader:
         assert (reader.list(), reader.counts(), reader.ids_like("W"), reader.check()) == (
             [],
@@ -185,7 +186,7 @@ def test_a_reader_makes_no_file_until_it_writes(path: Path, clock: FakeClock) ->
             [],
             [],
         )
-        assert not path.exists()
+        assert not exists(path)
         made = reader.ask(draft())
         assert [one.id for one in reader.list()] == [made.id]
         with closing(ApprovalStore(path, clock=clock)) as writer:
@@ -210,7 +211,9 @@ def test_files_that_cannot_be_read_are_refused_in_words(tmp_path: Path, clock: F
             ApprovalStore(newer, clock=clock, lazy=lazy)
 
 
-def test_a_check_finds_damage(store: ApprovalStore, path: Path) -> None:
+def test_a_check_finds_damage(tmp_path: Path, clock: FakeClock) -> None:
+    path = tmp_path / "approvals.db"
+    store = ApprovalStore(path, clock=clock)
     for number in range(30):
         store.ask(draft(number), max_open=100)
     assert store.check() == []
@@ -225,7 +228,9 @@ def test_a_check_finds_damage(store: ApprovalStore, path: Path) -> None:
     assert problem.place == "approvals.db"
 
 
-def test_after_a_failed_write_nothing_is_written(store: ApprovalStore, path: Path, clock: FakeClock) -> None:
+def test_after_a_failed_write_nothing_is_written(tmp_path: Path, clock: FakeClock) -> None:
+    path = tmp_path / "approvals.db"
+    store = ApprovalStore(path, clock=clock)
     asked = store.ask(draft())
     assert store._writer is not None
     connection = store._writer._writer

@@ -1,4 +1,4 @@
-"""The store of commands on real files: durable, one step from each version, answered by the device that was told alone."""
+"""The store of commands on both databases: durable, one step from each version, answered by the device that was told alone."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from model.clock import FakeClock
 from model.command import Command, CommandState, Reply, approve, end, expire, reject, send, turn_down
 from model.errors import Conflict, Corrupt, NotFound, Refused, SchemaTooNew, StoreError, UsageError
 from store.commands.store import CommandStore
+from store.database import Where, exists, on_server
 
 T0 = 1_795_334_400_000  # 2026-11-22T08:00:00Z
 DAY_MS = 86_400_000
@@ -28,8 +29,13 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: FakeClock) -> Iterator[CommandStore]:
-    with closing(CommandStore(tmp_path / "commands.db", clock=clock, max_queued_per_device=5)) as made:
+def place(where: Callable[[str], Where]) -> Where:
+    return where("commands")
+
+
+@pytest.fixture
+def store(place: Where, clock: FakeClock) -> Iterator[CommandStore]:
+    with closing(CommandStore(place, clock=clock, max_queued_per_device=5)) as made:
         yield made
 
 
@@ -47,13 +53,13 @@ def new(store: CommandStore, device: str = "taxi/1", name: str = "snapshot", **c
 # -- giving -----------------------------------------------------------------------------------
 
 
-def test_a_command_is_kept_as_it_was_given(store: CommandStore, tmp_path: Path, clock: FakeClock) -> None:
+def test_a_command_is_kept_as_it_was_given(store: CommandStore, place: Where, clock: FakeClock) -> None:
     made = new(store, reason="knife 刀\ud800", alarm="A2026-000001", state=CommandState.ASKED)
     assert (made.id, made.version, made.state, made.asked_ms) == ("K2026-000001", 1, CommandState.ASKED, T0)
     clock.advance(40 * 86_400)
     assert new(store).id == "K2027-000002", "the number goes on, the year is that of the day in UTC"
     store.close()
-    with closing(CommandStore(tmp_path / "commands.db", clock=clock)) as again:
+    with closing(CommandStore(place, clock=clock)) as again:
         assert again.get(made.id) == replace(made, reason="knife 刀\\ud800")
         assert new(again).id == "K2027-000003"
 
@@ -233,9 +239,9 @@ def test_who_waits_is_woken_by_a_change(store: CommandStore) -> None:
     assert store.wait(before + 1, 30.0) == before + 2
 
 
-def test_a_reader_beside_the_writer(store: CommandStore, tmp_path: Path, clock: FakeClock) -> None:
+def test_a_reader_beside_the_writer(store: CommandStore, place: Where, clock: FakeClock) -> None:
     made = new(store)
-    with closing(CommandStore(tmp_path / "commands.db", clock=clock, read_only=True)) as reader:
+    with closing(CommandStore(place, clock=clock, read_only=True)) as reader:
         assert reader.list() == [made]
         seen = reader.changes
         assert reader.wait(seen, 0.3) == seen, "the clock's time is over"
@@ -250,25 +256,24 @@ def test_a_reader_beside_the_writer(store: CommandStore, tmp_path: Path, clock: 
                 change()
 
 
-def test_positions_of_those_who_read_on(store: CommandStore, tmp_path: Path, clock: FakeClock) -> None:
+def test_positions_of_those_who_read_on(store: CommandStore, place: Where, clock: FakeClock) -> None:
     assert store.position("desk") is None
     store.save_position("desk", 0)
     assert store.position("desk") == 0
     store.save_position("desk", 9)
     store.close()
-    with closing(CommandStore(tmp_path / "commands.db", clock=clock)) as again:
+    with closing(CommandStore(place, clock=clock)) as again:
         assert again.position("desk") == 9
 
 
 # -- the file ---------------------------------------------------------------------------------
 
 
-def test_a_folder_that_never_had_commands_is_read_as_having_none(tmp_path: Path, clock: FakeClock) -> None:
-    path = tmp_path / "commands.db"
-    with closing(CommandStore(path, clock=clock, read_only=True)) as reader:
+def test_where_there_never_were_commands_there_are_none(place: Where, clock: FakeClock) -> None:
+    with closing(CommandStore(place, clock=clock, read_only=True)) as reader:
         assert (reader.list(), reader.changes, reader.queued(9), reader.position("x")) == ([], 0, [], None)
-        assert not path.exists()
-        with closing(CommandStore(path, clock=clock)) as writer:
+        assert not exists(place)
+        with closing(CommandStore(place, clock=clock)) as writer:
             made = new(writer)
             assert reader.list() == [made]
 
@@ -296,7 +301,9 @@ def test_what_is_closed_says_so(store: CommandStore) -> None:
             call()
 
 
-def test_after_a_failed_write_nothing_is_written(store: CommandStore, tmp_path: Path, clock: FakeClock) -> None:
+def test_after_a_failed_write_nothing_is_written(tmp_path: Path, clock: FakeClock) -> None:
+    place = tmp_path / "commands.db"
+    store = CommandStore(place, clock=clock)
     made = new(store)
     changes = store.changes
     writer = store._writer
@@ -313,5 +320,53 @@ def test_after_a_failed_write_nothing_is_written(store: CommandStore, tmp_path: 
     assert store.get(made.id) == made
     assert store.changes == changes
     store.close()
-    with closing(CommandStore(tmp_path / "commands.db", clock=clock)) as again:
+    with closing(CommandStore(place, clock=clock)) as again:
         assert [one.state for one in again.list()] == [CommandState.QUEUED]
+
+
+# -- several processes ------------------------------------------------------------------------
+
+
+def test_two_stores_on_one_database_number_and_step_each_command_once(place: Where, clock: FakeClock) -> None:
+    """As two processes have them: numbers without a gap, one command a cause, and of two steps from one version one."""
+    with closing(CommandStore(place, clock=clock)) as one, closing(CommandStore(place, clock=clock)) as other:
+        made: list[Command] = []
+        won: list[Command] = []
+        lost: list[Conflict | Refused] = []
+
+        def give(store: CommandStore, sender: str) -> None:
+            for number in range(10):
+                made.append(new(store, f"taxi/{sender}{number}"))
+                shared = new(store, f"taxi/shared{number}", cause=f"alarm {number}")
+                try:
+                    won.append(store.step(shared, send(shared, sender, T0)))
+                except (Conflict, Refused) as late:
+                    lost.append(late)
+
+        threads = [threading.Thread(target=give, args=given) for given in ((one, "a"), (other, "b"))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(made) == 20
+        assert len(one.list()) == 30
+        assert sorted(int(command.id[6:]) for command in one.list()) == list(range(1, 31))
+        assert len({command.id for command in won}) == len(won) == len(lost) == 10
+        for command in won:
+            assert other.get(command.id) == command
+
+
+def test_who_waits_is_woken_by_another_process(place: Where, clock: FakeClock) -> None:
+    if not on_server(place):
+        pytest.skip("a SQLite file has one writer, whose waiters it wakes itself")
+    with closing(CommandStore(place, clock=clock)) as waits, closing(CommandStore(place, clock=clock)) as changes:
+        before = waits.changes
+        seen: list[int] = []
+        waiting = [threading.Thread(target=lambda: seen.append(waits.wait(before, 30.0))) for _ in range(4)]
+        for thread in waiting:
+            thread.start()
+        new(changes)
+        for thread in waiting:
+            thread.join()
+        assert seen == [before + 1] * 4
+        assert waits.changes == changes.changes == before + 1

@@ -544,6 +544,27 @@ class DeskConformance:
         with pytest.raises(NotFound):
             house.desk.case("C-none")
 
+    def test_a_case_is_handed_over_and_keeps_to_whom(self, house: House) -> None:
+        case = house.desk.report_stolen("ebike/1", "R-7", "li")
+        given = house.desk.hand_case_over(case.id, "sun", "li", note="seen at the bridge", version=1)
+        assert (given.officer, given.state, given.version) == ("sun", CaseState.REPORTED, 2)
+        assert (given.steps[-1].by, given.steps[-1].to, given.steps[-1].note) == ("li", "sun", "seen at the bridge")
+        moved = house.desk.move_case(case.id, CaseState.STOLEN, "sun", version=2)
+        assert (moved.officer, moved.steps[-1].to) == ("sun", "")
+        assert house.desk.case(case.id) == moved
+        with pytest.raises(Conflict, match="sun was first"):
+            house.desk.hand_case_over(case.id, "zhao", "li", version=2)
+        with pytest.raises(Refused, match="already"):
+            house.desk.hand_case_over(case.id, "sun", "li")
+        for officer, error in (("", UsageError), ("s" * 65, UsageError)):
+            with pytest.raises(error):
+                house.desk.hand_case_over(case.id, officer, "li")
+        house.desk.move_case(case.id, CaseState.CLOSED, "sun")
+        with pytest.raises(Refused, match="closed"):
+            house.desk.hand_case_over(case.id, "zhao", "li")
+        with pytest.raises(NotFound):
+            house.desk.hand_case_over("C-none", "zhao", "li")
+
     # -- reads and events ---------------------------------------------------------------------
 
     def test_filters(self, house: House) -> None:

@@ -8,27 +8,29 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from model.clock import FakeClock
-from model.errors import Corrupt, NotFound, StoreError
+from model.errors import Corrupt, NotFound, Refused, StoreError
 from model.evidence import EvidenceStore
 from store.audit import AuditLog
-from store.evidence.folder import EvidenceFolder
+from store.database import Where, connect, migrate
+from store.evidence.folder import MIGRATIONS, EvidenceFolder
 from tests.store.evidence.conformance import GRANT, PHOTO, T0, EvidenceConformance
 
 PROJECT = Path(__file__).parents[3]
 SHA256 = hashlib.sha256(PHOTO.data).hexdigest()
 
 
-def opened(folder: Path, audit: AuditLog, **options: bool | int) -> EvidenceFolder:
+def opened(folder: Path, audit: AuditLog, **options: Any) -> EvidenceFolder:
     limits = {"max_item_bytes": 4096, "max_total_bytes": 4 * 4096, **options}
-    return EvidenceFolder(folder, clock=FakeClock(T0), audit=audit, **limits)  # type: ignore[arg-type]
+    return EvidenceFolder(folder, clock=FakeClock(T0), audit=audit, **limits)
 
 
 @pytest.fixture
@@ -49,7 +51,12 @@ def store(folder: Path, audit: AuditLog) -> Iterator[EvidenceFolder]:
 
 
 class TestConformance(EvidenceConformance):
-    """`EvidenceFolder` is an `EvidenceStore`."""
+    """`EvidenceFolder` is an `EvidenceStore`, wherever its rows lie."""
+
+    @pytest.fixture
+    def store(self, folder: Path, audit: AuditLog, where: Callable[[str], Where]) -> Iterator[EvidenceFolder]:
+        with closing(opened(folder, audit, index=where("evidence"))) as store:
+            yield store
 
 
 def the_file(folder: Path) -> Path:
@@ -149,7 +156,8 @@ import os, signal, sys
 from pathlib import Path
 from model.clock import FakeClock
 from store.audit import AuditLog
-from store.evidence.folder import EvidenceFolder
+from store.database import Where, connect, migrate
+from store.evidence.folder import MIGRATIONS, EvidenceFolder
 from tests.store.evidence.conformance import PHOTO, T0
 folder = Path(sys.argv[1])
 clock = FakeClock(T0)
@@ -259,3 +267,36 @@ def test_a_piece_is_shared_by_many_alarms(store: EvidenceFolder, folder: Path) -
         store.share("E2026-000099", uses)
     assert store.put(replace(PHOTO, device="taxi/7")).id == "E2026-000006"
     assert store.check() == []
+
+
+def test_two_processes_keep_each_piece_once_and_count_its_bytes(
+    folder: Path, audit: AuditLog, where: Callable[[str], Where]
+) -> None:
+    one, other = (opened(folder, audit, index=where("evidence"), max_total_bytes=20) for _ in range(2))
+    with closing(one), closing(other):
+        assert one.put(PHOTO) == other.put(PHOTO)
+        really = other._same
+        other._same = lambda new, sha256: None  # type: ignore[method-assign] # as if it came at the same moment
+        again = other.put(replace(PHOTO, event="of the other"))
+        other._same = really  # type: ignore[method-assign] # it is over
+        assert again == one.put(PHOTO)
+        assert one.share(again.id, [("clip:A1:1", "A1")]) == 1
+        assert other.share(again.id, [("clip:A1:1", "A1"), ("clip:A2:1", "A2")]) == 1
+        assert [row.id for row in one.list(GRANT)] == ["E2026-000003", "E2026-000002", "E2026-000001"]
+        assert one.total_bytes == other.total_bytes == len(PHOTO.data)
+        other.put(replace(PHOTO, data=b"7 bytes"[: 20 - len(PHOTO.data)]))
+        with pytest.raises(Refused, match="over the limit"):
+            one.put(replace(PHOTO, data=b"more"))
+
+
+def test_a_folder_of_the_first_form_knows_its_bytes(folder: Path, audit: AuditLog) -> None:
+    folder.mkdir()
+    with closing(connect(folder / "evidence.db")) as connection:
+        migrate(connection, MIGRATIONS[:1], folder / "evidence.db")
+        for number, (sha256, size) in enumerate([("a", 5), ("a", 5), ("b", 7)], start=1):
+            connection.execute(
+                "INSERT INTO evidence VALUES (?, ?, 'taxi/1', 'image', 'jpg', ?, ?, ?, 0, 0, NULL, NULL, 0, '', '', '')",
+                (number, f"E{number}", sha256, size, number),
+            )
+    with closing(opened(folder, audit)) as store:
+        assert store.total_bytes == 12

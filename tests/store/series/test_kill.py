@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from model.clock import FakeClock
 from store.series.embedded import EmbeddedSeries
 from tests.store.series.conformance import T0, ListAudit, grant
@@ -42,6 +44,7 @@ while True:
 """
 
 
+@pytest.mark.soak
 def test_a_killed_writer_leaves_a_file_that_agrees_with_itself(tmp_path: Path) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")

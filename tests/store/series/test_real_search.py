@@ -100,6 +100,7 @@ def scanned(frame: Any, area: Area, from_ms: int, to_ms: int) -> tuple[set[tuple
 
 
 @pytest.mark.parametrize("place", PLACES)
+@pytest.mark.soak
 def test_a_search_equals_a_scan_of_the_file(frame: Any, store: EmbeddedSeries, place: str) -> None:
     area = PLACES[place]
     day = int(frame["ts_utc"].min()) * 1000 // HOUR_MS * HOUR_MS

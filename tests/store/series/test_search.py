@@ -85,6 +85,7 @@ def area_of(drawn: list[tuple[tuple[int, int], tuple[int, int]]], radius_m: floa
     window=st.sampled_from([(-4 * HOUR_MS, 4 * HOUR_MS), (0, HOUR_MS), (-700_000, 900_001), (299_999, 300_001)]),
     some=st.booleans(),
 )
+@pytest.mark.soak
 def test_a_search_is_what_looking_at_every_point_finds(
     drawn: list[tuple[int, int, tuple[int, int], tuple[int, int], int]],
     cuts: list[int],

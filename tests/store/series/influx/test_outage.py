@@ -119,6 +119,7 @@ def _opened(influxd: Influxd, folder: Path, told: list[str | None]) -> InfluxSer
     )
 
 
+@pytest.mark.soak
 def test_nothing_is_lost_while_the_server_dies_hangs_and_comes_back(own_influxd: Influxd, tmp_path: Path) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")

@@ -17,7 +17,7 @@ import pytest
 from model.errors import Corrupt, SchemaTooNew, StoreError, TryAgain
 from store.database import connect, migrate, schema_version, transaction, translated
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 FIRST = """
 CREATE TABLE word (text TEXT NOT NULL) STRICT;
@@ -83,7 +83,7 @@ def test_a_migration_killed_midway_starts_again(path: Path) -> None:
     chance = random.Random(seed)
     script = (
         "import sys; from pathlib import Path; from store.database import connect, migrate\n"
-        "from tests.store.test_database import FIRST, SECOND, THIRD\n"
+        "from tests.store.database.test_sqlite import FIRST, SECOND, THIRD\n"
         "path = Path(sys.argv[1]); connection = connect(path)\n"
         "print('begun', flush=True)\n"
         "migrate(connection, [FIRST, SECOND, THIRD], path)\n"
