@@ -75,6 +75,7 @@ class Analyze:
         self._streams = {names.points(partition): partition for partition in range(parts.count)}
         self._free_since_s: dict[int, float] = {}
         self._woken_s: dict[int, float] = {}
+        self._unsure: set[int] = set()
         self.workers = [
             PartitionWorker(
                 partition,
@@ -143,11 +144,13 @@ class Analyze:
         mine = {worker.number for worker in self.workers if worker.since_ms}
         now_s = self._clock.monotonic_s()
         others = None if nodes is None else self._others(nodes)
+        self._unsure = {worker.number for worker in self.workers if worker.unsure} if others is not None else set()
         taken = {partition for other in others or () for partition in other.holds} | mine
         for partition in range(len(self.workers)):
             if partition in taken or others is None:
                 self._free_since_s.pop(partition, None)
-                self._woken_s.pop(partition, None)
+                if partition not in self._unsure:
+                    self._woken_s.pop(partition, None)
             else:
                 self._free_since_s.setdefault(partition, now_s)
         free_s = {partition: now_s - since_s for partition, since_s in self._free_since_s.items()}
@@ -170,13 +173,10 @@ class Analyze:
         ]
 
     def _to_wake(self) -> list[int]:
-        """Partitions that nobody holds and that nobody here has woken lately."""
+        """Partitions that nobody holds, or this process without being certain, and that nobody here has woken lately."""
         now_s = self._clock.monotonic_s()
         every_s = self._settings.nats.take_over_s
-        found = [
-            partition
-            for partition in self._free_since_s
-            if now_s - self._woken_s.get(partition, float("-inf")) >= every_s
-        ]
+        asleep = self._unsure.union(self._free_since_s)
+        found = [one for one in sorted(asleep) if now_s - self._woken_s.get(one, float("-inf")) >= every_s]
         self._woken_s.update(dict.fromkeys(found, now_s))
         return found

@@ -131,6 +131,7 @@ class DeskRole:
             late_ms=clean_limits(settings).late_alarm_ms,
             take_over_s=settings.nats.take_over_s,
             nobody=self._nobody,
+            reachable=lambda: log.link.connected,
         )
 
     def _opened_down(self) -> DownReach | DownLink:

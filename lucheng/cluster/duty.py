@@ -2,7 +2,8 @@
 
 Invariants: who is on duty is the pin on the alarms' stream; position and alarms are one commit of the desk's database, under the
 stream's name, and a signal is known by its id, so what two desks do at the moment of passing on is done once. Where nobody is on
-duty, whoever stands by writes a record that says nothing, for the servers give the duty out when there is something to read.
+duty, whoever stands by writes a record that says nothing, and so does who is on duty without being certain of it: the servers
+give the duty out when there is something to read.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ class Duty:
         on_fatal: called once when a store failed.
         on_change: called when it was taken or let go.
         late_ms: an alarm older than this when it came is late.
-        take_over_s: how often the stream is woken when nobody is on duty.
+        take_over_s: how often the stream is woken when nobody is on duty, or nobody for certain.
         nobody: whether nobody is on duty, as far as is known.
+        reachable: whether the servers are there: one that is not certain because they are away wakes nobody.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Duty:
         late_ms: int = DEFAULT_LATE_MS,
         take_over_s: float = 3.0,
         nobody: Callable[[], bool] = lambda: False,
+        reachable: Callable[[], bool] = lambda: True,
     ) -> None:
         self._partition = partition
         self._log = log
@@ -73,11 +76,16 @@ class Duty:
         self._late_ms = late_ms
         self._take_over_s = take_over_s
         self._nobody = nobody
+        self._reachable = reachable
         self._woken_s = float("-inf")
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="duty", daemon=True)
         self._path: AlarmPath | None = None
+        #: By which this process is on duty.
+        self.turn: Turn | None = None
+        #: By which this process is on duty.
+        self.turn: Turn | None = None
         #: Since when this process is on duty, UTC ms; 0 while it is not.
         self.since_ms = 0
         self.taken = 0
@@ -109,7 +117,7 @@ class Duty:
                 turn = self._partition.wait(_IDLE_S)
                 if turn is not None:
                     self._serve(turn)
-                else:
+                elif self._nobody():
                     self._wake()
         except BaseException as error:
             _log.error("the desk's duty stopped", error=str(error), exc_info=not isinstance(error, LuchengError))
@@ -117,7 +125,7 @@ class Duty:
 
     def _wake(self) -> None:
         now_s = self._clock.monotonic_s()
-        if self._nobody() and now_s - self._woken_s >= self._take_over_s:
+        if now_s - self._woken_s >= self._take_over_s:
             self._woken_s = now_s
             tick = Tick(self._clock.now_ms(), listening=False)
             self._log.append([NewRecord(RecordKind.TICK, 0, tick.to_bytes())])
@@ -137,7 +145,7 @@ class Duty:
         )
         chores = self._chores()
         _log.info("on duty", epoch=turn.epoch, position=path.position)
-        self.since_ms = turn.since_ms
+        self.turn, self.since_ms = turn, turn.since_ms
         self._on_change()
         path.start()
         for chore in chores:
@@ -145,6 +153,8 @@ class Duty:
         try:
             while not (turn.lost or self._stop.is_set() or self._ended.is_set()):
                 turn.done(path.position)
+                if not (turn.certain or turn.lost) and self._reachable():
+                    self._wake()
                 self._ended.wait(_IDLE_S)
         finally:
             for chore in reversed(chores):
@@ -153,7 +163,7 @@ class Duty:
             if turn.held():
                 turn.done(path.position)
             turn.give_back()
-            self.since_ms, self._path = 0, None
+            self.turn, self.since_ms, self._path = None, 0, None
             _log.info("off duty", epoch=turn.epoch, position=path.position)
             self._on_change()
 

@@ -2,8 +2,8 @@
 
 Invariants: a partition's tick and facts come from its holder, so each device is judged silent once, and a fact is in the log
 whoever changed it and whoever died after the change: what registry and desk say is compared with what the rules go by, once a
-second, and what differs is written. A partition that nobody holds gets a tick that does not listen, for the servers give a
-partition to somebody only when there is something in it.
+second, and what differs is written. A partition that nobody holds, or nobody with certainty, gets a tick that does not listen,
+for the servers give a partition to somebody only when there is something in it.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Seconds:
     def second(self) -> None:
         """One of them."""
         self._look()
-        held = {partition: one for partition, one in self._held().items() if one.turn.held()}
+        held = {partition: one for partition, one in self._held().items() if one.turn.certain}
         now_ms = self._clock.now_ms()
         tick = _tick(now_ms, listening=listening(self._nodes()))
         records: dict[int, list[NewRecord]] = {}

@@ -143,12 +143,19 @@ class PartitionWorker:
         self._give_back = threading.Event()
         self._stop = threading.Event()
         self._partition: Partition | None = None
+        self._turn: Turn | None = None
         self._thread = threading.Thread(target=self._loop, name=f"partition-{partition}", daemon=True)
         #: The partition while it is ours and recovered.
         self.held: Held | None = None
         #: When it was taken, UTC ms; 0 while it is not ours.
         self.since_ms = 0
         self.taken = self.lost = 0
+
+    @property
+    def unsure(self) -> bool:
+        """Whether it is ours, but not certainly: the servers say whose it is when a record comes."""
+        turn = self._turn
+        return turn is not None and not (turn.certain or turn.lost)
 
     def start(self) -> None:
         """Do what `stand_by` says, until `stop`."""
@@ -204,7 +211,7 @@ class PartitionWorker:
     def _work(self, turn: Turn) -> None:
         """From taking to losing."""
         self.taken += 1
-        self.since_ms = turn.since_ms
+        self._turn, self.since_ms = turn, turn.since_ms
         self._give_back.clear()
         try:
             with ExitStack() as stack:
@@ -221,7 +228,7 @@ class PartitionWorker:
             if not (turn.lost or self._stop.is_set()):
                 raise
         finally:
-            self.held, self.since_ms = None, 0
+            self.held, self._turn, self.since_ms = None, None, 0
             self.lost += 1
             turn.give_back()
             self._on_change()

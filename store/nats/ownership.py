@@ -7,7 +7,8 @@ log is read from the log, in order, from where the worker's state stands, so not
 Invariants: a worker that is not certain to be pinned does not hold the partition (`held` goes by the monotonic clock from before a pull was
 sent, so a process that was stopped finds out before it does anything); each taking writes a record whose number grows (`epoch`), by
 compare and set, so of two that believe they hold it one is found out, and stores can refuse the lower number; a worker that
-does not call for `max_silence_s` is taken for hung and lets go. A partition without records has no holder: there is nothing to do in it.
+does not call for `max_silence_s` is taken for hung and lets go. The servers pin by handing something out, so a partition without
+records has no holder, and a holder whose pin was forgotten has it back only when a record comes: whoever waits for that writes one.
 
 A change of the consumer's leader (a server killed) forgets the pin: the holder asks again at once, the others wait first, so
 it stays where its state is. It restores no state and reads no log.
@@ -89,8 +90,13 @@ class Turn:
         """Whether it is somebody else's, or nobody's: for good. What was made of it in memory is worth nothing any more."""
         return self._state is _State.LOST
 
+    @property
+    def certain(self) -> bool:
+        """Whether it is certainly ours at this moment; for others than its worker, since this is no sign of the worker's life."""
+        return self._partition.stands(self)
+
     def held(self) -> bool:
-        """Whether it is certainly ours at this moment."""
+        """The same, asked by its worker."""
         return self._partition.still(self)
 
     def check(self) -> None:
@@ -179,10 +185,15 @@ class Partition:
             self.give_back(turn)
         self._end()
 
-    def still(self, turn: Turn) -> bool:
+    def stands(self, turn: Turn) -> bool:
         """Whether `turn` certainly stands."""
-        now_s = self._called_s = self._link.clock.monotonic_s()
-        return turn is self._turn and turn._state is _State.HELD and now_s - self._renewed_s < self._ttl_s  # noqa: SLF001 its own
+        since_s = self._link.clock.monotonic_s() - self._renewed_s
+        return turn is self._turn and turn._state is _State.HELD and since_s < self._ttl_s  # noqa: SLF001 its own
+
+    def still(self, turn: Turn) -> bool:
+        """The same, as the worker asks it: a sign of its life."""
+        self._called_s = self._link.clock.monotonic_s()
+        return self.stands(turn)
 
     def wait_for(self, condition: Any, timeout_s: float) -> bool:
         """Wait on whatever changes here."""
@@ -208,7 +219,7 @@ class Partition:
 
     def give_back(self, turn: Turn) -> None:
         """See `Turn.give_back`."""
-        was_held = self.still(turn)
+        was_held = self.stands(turn)
         self._lose(turn)
         if was_held:
             try:

@@ -60,6 +60,7 @@ def settings_of(
     partitions: int = 8,
     gather_ms: int = 200,
     take_over_s: float = 1.0,
+    hung_after_s: float = 60.0,
     **options: Any,
 ) -> Settings:
     """Settings of a city whose log is on these servers."""
@@ -74,6 +75,7 @@ def settings_of(
         "max_point_bytes": 1024 * MIB,
         "max_snapshot_bytes": 256 * MIB,
         "take_over_s": take_over_s,
+        "hung_after_s": hung_after_s,
         "give_up_s": 20.0,
     }
     cluster = {"beat_s": 0.3, "expire_s": 1.5, "settle_s": 0.5, "gather_ms": gather_ms}

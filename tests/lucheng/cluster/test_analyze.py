@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lucheng.cluster.gate import LagGate
+from lucheng.pulse import TICK_S
 from model.seams import RecordKind
 from model.signal import Signal
 from model.status_batch import Tick
@@ -20,6 +23,8 @@ from tests.nats import NatsServer
 
 DEVICES = tuple(f"taxi/{number}" for number in range(60))
 SLOTS = list(range(len(DEVICES)))
+#: After so long a pull counts as lost, with the pin that it was to keep.
+UNANSWERED_S = 1.5
 
 
 @pytest.fixture
@@ -99,6 +104,51 @@ def test_a_theft_reaches_the_rules_of_its_own_partition(city: City) -> None:
         return {p: set(one.steps.facts.stolen) for p, one in city.members[0].analyze.held().items()}
 
     wait_until(lambda: stolen() == {p: {slot} if p == home else set() for p in range(8)}, timeout_s=20)
+
+
+def test_who_is_unsure_of_its_partitions_is_certain_again_though_nothing_is_sent(
+    city: City, own_nats_server: NatsServer
+) -> None:
+    member = city.member("a")
+    city.wait_held()
+    before = [held.turn for held in member.analyze.held().values()]
+    seconds = member.analyze._seconds
+    second, seconds.second = seconds.second, lambda: None  # type: ignore[method-assign] # no tick is on its way
+    time.sleep(TICK_S)
+    own_nats_server.pause()
+    wait_until(lambda: not any(turn.certain for turn in before))
+    time.sleep(UNANSWERED_S)
+    own_nats_server.go_on()
+    wait_until(lambda: all(worker.unsure for worker in member.analyze.workers))
+    seconds.second = second  # type: ignore[method-assign]
+    wait_until(lambda: all(turn.certain for turn in before))
+    assert [held.turn for held in member.analyze.held().values()] == before
+
+
+def test_a_worker_that_hangs_loses_its_partition_though_the_seconds_go_on(
+    tmp_path: Path, own_nats_server: NatsServer
+) -> None:
+    city = City(tmp_path, own_nats_server, DEVICES, hung_after_s=2.0)
+    member = city.member("a")
+    city.wait_held()
+    hung, go_on = threading.Event(), threading.Event()
+    held = member.analyze.held()[3]
+    run_once = held.runner.run_once
+
+    def hangs() -> int:
+        hung.set()
+        go_on.wait(30)
+        return run_once()
+
+    held.runner.run_once = hangs  # type: ignore[method-assign]
+    city.send(SLOTS, CLOCK.now_ms())
+    assert hung.wait(10)
+    wait_until(lambda: held.turn.lost)
+    assert not any(one.turn.lost for partition, one in member.analyze.held().items() if partition != 3)
+    go_on.set()
+    wait_until(lambda: (again := member.analyze.held().get(3)) is not None and again is not held)
+    city.close()
+    assert not city.failures
 
 
 def test_the_gate_closes_when_nobody_works_and_opens_again(city: City) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -25,6 +26,8 @@ from tests.nats import NatsServer, link_to, names_of, open_jetstream_log
 
 CLOCK = SystemClock()
 TTL_S = 1.0
+#: After so long a pull counts as lost, with the pin that it was to keep.
+UNANSWERED_S = 1.5
 
 
 class Watched:
@@ -152,3 +155,18 @@ def test_alarms_come_once_each_while_the_duty_goes_round(
     assert signals(rooms) == Counter(map(str, range(sent)))
     assert len(set(served)) == 3
     assert rooms.desk.position(alarms.stream) > 0
+
+
+def test_who_is_unsure_of_the_duty_is_certain_again_though_no_alarm_comes(
+    desk: Callable[[str], Duty], nats_server: NatsServer
+) -> None:
+    first = desk("a")
+    wait_until(lambda: Watched.doing == 1)
+    turn = first.turn
+    assert turn is not None
+    nats_server.pause()
+    wait_until(lambda: not turn.certain)
+    time.sleep(UNANSWERED_S)
+    nats_server.go_on()
+    wait_until(lambda: turn.certain)
+    assert (first.turn, first.taken, Watched.doing) == (turn, 1, 1)
