@@ -84,8 +84,6 @@ class Duty:
         self._path: AlarmPath | None = None
         #: By which this process is on duty.
         self.turn: Turn | None = None
-        #: By which this process is on duty.
-        self.turn: Turn | None = None
         #: Since when this process is on duty, UTC ms; 0 while it is not.
         self.since_ms = 0
         self.taken = 0

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from lucheng.logs import logger
 from model.errors import LuchengError
 from store.nats.streams import Names, key_value_stream, made
-from store.nats.terms import PASSING, Away, Message, Refusal, status_of
+from store.nats.terms import Away, Message, Refusal, status_of
 
 if TYPE_CHECKING:
     from config.cluster import Cluster
@@ -146,11 +146,7 @@ class Roll:
     def read_patiently(self) -> list[Node]:
         """The same, for as long as the link is patient; nobody where the bucket was never made. Raises StoreError."""
         try:
-            return self._link.call(
-                self._link.persist(
-                    self._read, what="Nobody tells who is there", again=lambda error: error.number in PASSING
-                )
-            )
+            return self._link.call(self._link.persist(self._read, what="Nobody tells who is there"))
         except Refusal:
             return []
 

@@ -17,7 +17,6 @@ from lucheng.cluster.nodes import Node, Roll
 from store.nats.holding import holding
 from store.nats.ownership import DEFAULT_GROUP
 from store.nats.streams import Names
-from store.nats.terms import PASSING
 
 if TYPE_CHECKING:
     from config.sections import Settings
@@ -130,7 +129,6 @@ def _row(link: Link, names: Names, stream: str, what: str, partition: int | None
         link.persist(
             lambda: stream_state(link, stream, group),
             what=f"Nobody tells of {stream}",
-            again=lambda error: error.number in PASSING,
         )
     )
     held = holding(link, names, stream, group)

@@ -21,7 +21,6 @@ from store.nats.marks import Marks, MarksOf
 from store.nats.messages import BATCH_COMMIT, BATCH_ID, Stored
 from store.nats.reading import Ends, Reader
 from store.nats.streams import Names
-from store.nats.terms import PASSING
 from store.nats.writing import MAX_COMMIT_RECORDS, Writer
 
 #: Largest payload of one record, bytes; also at most what the servers take (max_payload).
@@ -298,11 +297,7 @@ class JetStreamLog:
                 raise self._corrupt(following.position - 1, f"records {first} to {following.position - 1} are gone")
             return [following]
 
-        return self._link.call(
-            self._link.persist(
-                attempt, what=f"{self.stream} cannot be read", again=lambda error: error.number in PASSING
-            )
-        )
+        return self._link.call(self._link.persist(attempt, what=f"{self.stream} cannot be read"))
 
     def _check_records(self, first: int, last: int, trimmed: int) -> list[Problem]:
         problems: list[Problem] = []
@@ -373,11 +368,7 @@ class JetStreamLog:
                 return 0
             return int((await self._link.api(f"STREAM.PURGE.{self.stream}", {"seq": upto + 1}))["purged"])
 
-        return self._link.call(
-            self._link.persist(
-                attempt, what=f"{self.stream} cannot be trimmed", again=lambda error: error.number in PASSING
-            )
-        )
+        return self._link.call(self._link.persist(attempt, what=f"{self.stream} cannot be trimmed"))
 
     def _refresh_marks(self) -> None:
         """Read what others have saved; what waits here to be saved stays. The caller holds the marks' lock."""

@@ -19,7 +19,7 @@ from typing import Any
 from model.errors import BadInput, Conflict, StoreError
 from store.nats.link import Link
 from store.nats.streams import STREAM_NOT_FOUND
-from store.nats.terms import PASSING, Refusal, answer_of, status_of
+from store.nats.terms import Refusal, answer_of, status_of
 
 DATA_NAME, ABOUT_NAME = "stream.tar.s2", "backup.json"
 #: What the servers send at a time, and what is sent to them, bytes.
@@ -148,9 +148,7 @@ async def _state(link: Link, stream: str) -> dict[str, Any] | None:
                 return None
             raise
 
-    return await link.persist(
-        attempt, what=f"{stream} cannot be looked at", again=lambda error: error.number in PASSING
-    )
+    return await link.persist(attempt, what=f"{stream} cannot be looked at")
 
 
 async def _out_of_the_way(link: Link, stream: str) -> None:
@@ -170,7 +168,6 @@ async def _restored(link: Link, kept: Kept, about: dict[str, Any], data: Path, c
     answer = await link.persist(
         lambda: link.api(f"STREAM.RESTORE.{kept.stream}", request, timeout_s=chunk_timeout_s),
         what=f"{kept.stream} cannot be restored",
-        again=lambda error: error.number in PASSING,
     )
     subject = str(answer["deliver_subject"])
     async for chunk in _chunks(data):

@@ -13,7 +13,7 @@ import xxhash
 from store.nats.link import Link
 from store.nats.reading import Reader
 from store.nats.streams import Names
-from store.nats.terms import PASSING, Message
+from store.nats.terms import Message
 
 #: The key of where the log was trimmed; no consumer's, whose keys are hexadecimal digits.
 _TRIMMED = "trimmed"
@@ -77,7 +77,6 @@ class MarksOf:
         await self._link.persist(
             lambda: self._link.publish([message]),
             what=f"A mark of {self._stream} could not be saved",
-            again=lambda error: error.number in PASSING,
         )
 
 

@@ -31,7 +31,7 @@ from store.nats.link import Link
 from store.nats.messages import Stored
 from store.nats.reading import Reader, sequence_of
 from store.nats.streams import Names
-from store.nats.terms import PASSING, Away, Message, Refusal, Replies, status_of
+from store.nats.terms import Away, Message, Refusal, Replies, status_of
 
 #: Seconds without a pull after which the servers pin another worker.
 DEFAULT_TTL_S = 3.0
@@ -244,7 +244,6 @@ class Partition:
         await self._link.persist(
             lambda: self._link.api(f"CONSUMER.CREATE.{self.stream}.{self._group}", body),
             what=f"The consumer of {self.stream} cannot be made",
-            again=lambda error: error.number in PASSING,
         )
 
     async def _run(self) -> None:

@@ -31,7 +31,7 @@ from store.nats.link import Link
 from store.nats.messages import EXPECTED_STREAM, ID_HEADER, Stored
 from store.nats.reading import Reader
 from store.nats.streams import Names
-from store.nats.terms import MEND, PASSING, Away, Message, Refusal
+from store.nats.terms import MEND, Away, Message, Refusal
 
 Answer = TypeVar("Answer")
 
@@ -282,7 +282,6 @@ class ObjectSnapshots:
         return await self._link.persist(
             attempt,
             what=f"The state of {self._stream} cannot be kept or read",
-            again=lambda error: error.number in PASSING,
         )
 
     # -- how it lies there ----------------------------------------------------------------------

@@ -22,7 +22,7 @@ from store.nats.messages import (
     headers_of_gone,
 )
 from store.nats.reading import Reader
-from store.nats.terms import MEND, PASSING, Away, Message, Refusal
+from store.nats.terms import MEND, Away, Message, Refusal
 
 #: Records of one commit: what servers take as one atomic batch.
 MAX_COMMIT_RECORDS = 1_000
@@ -105,7 +105,6 @@ class Writer:
             await self._link.persist(
                 attempt,
                 what=f"{self._reader.stream} could not take a record",
-                again=lambda error: error.number in PASSING,
             ),
         )
         if self._exclusive and last != before + len(messages):

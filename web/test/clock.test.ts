@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Alarm } from "../src/api/types";
 import { face } from "../src/desk/clock";
-import { can, next } from "../src/desk/allowed";
+import { can, next, stands } from "../src/desk/allowed";
 import { alarm } from "./alarms";
 
 const T0 = Date.parse("2026-11-23T04:00:00.000Z");
@@ -45,5 +45,12 @@ describe("what can be done", () => {
     expect(can(alarm({ severity: 1, latches: true, work: "new" }), "shelve")).toBe(false);
     expect(can(alarm({ severity: 3, latches: false, work: "new" }), "shelve")).toBe(true);
     expect(can(alarm({ side: "shelved" }), "restore")).toBe(true);
+  });
+  it("stands when it was shown or rang once more meanwhile, and not when somebody did something", () => {
+    const seen = alarm();
+    expect(stands(seen, alarm({ version: 3, signals: 2, shown: "2026-11-23T04:00:01.000Z", rung: 1, condition: "cleared" }))).toBe(true);
+    for (const change of [{ work: "acknowledged" }, { owner: "li" }, { unit: "p1" }, { side: "shelved" }, { lap: 2 }, { severity: 2 }] as Partial<Alarm>[]) {
+      expect(stands(seen, alarm({ version: 2, ...change }))).toBe(false);
+    }
   });
 });

@@ -20,7 +20,7 @@ from lucheng.video.sharing.asks import CLIP, RECORDED, Answer, Ask, File, Pictur
 from model.errors import LuchengError
 from model.grant import Grant, Purpose
 from store.nats.reading import Reader
-from store.nats.terms import PASSING, Message
+from store.nats.terms import Message
 from store.nats.watching import watch
 
 if TYPE_CHECKING:
@@ -235,7 +235,6 @@ class Answering:
                 self._link.persist(
                     lambda: self._link.publish([message]),
                     what="What was made cannot be told",
-                    again=lambda error: error.number in PASSING,
                 )
             )
             one.told = True

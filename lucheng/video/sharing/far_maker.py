@@ -26,7 +26,7 @@ from model.errors import LuchengError, StoreError, TryAgain
 from model.video import Clip
 from store.nats.files import StoredFile
 from store.nats.partitions import partition_of
-from store.nats.terms import PASSING, Message
+from store.nats.terms import Message
 from store.nats.watching import watch
 
 if TYPE_CHECKING:
@@ -215,7 +215,6 @@ class FarMaker:
                 self._link.persist(
                     lambda: self._link.publish([message]),
                     what="Nobody can be asked for clips",
-                    again=lambda error: error.number in PASSING,
                 )
             )
         except LuchengError as error:

@@ -135,7 +135,7 @@ def test_a_worker_that_hangs_loses_its_partition_though_the_seconds_go_on(
     held = member.analyze.held()[3]
     run_once = held.runner.run_once
 
-    def hangs() -> int:
+    def hangs() -> bool:
         hung.set()
         go_on.wait(30)
         return run_once()

@@ -75,6 +75,7 @@ def test_wrong_passwords_are_told_and_too_many_of_them_cost_time(new_town: Town,
     def tries(password: str) -> None:
         page.fill("[name=user]", "zhu")
         page.fill("[name=password]", password)
+        expect(page.locator("button.primary")).to_be_enabled()  # the answer to the one before is there
         with page.expect_response("**/api/v1/session"):
             seat.press("Enter")
 

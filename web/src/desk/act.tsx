@@ -9,7 +9,7 @@ import { alarmById, putAlarm } from "../state/alarms";
 import { session } from "../state/session";
 import { t, word, type Key } from "../text";
 import { say, sayError } from "../ui/notices";
-import { can, DESK_ROLES, type Deed } from "./allowed";
+import { can, DESK_ROLES, stands, type Deed } from "./allowed";
 
 export type Asking = "hand_over" | "dispatch" | "resolve" | "close" | "shelve";
 
@@ -28,6 +28,9 @@ export const DEED_WORDS: Record<Deed, Key> = {
   shelve: "do.shelve",
   restore: "do.restore",
 };
+
+/** How often a deed is tried on an alarm that only its version has moved away from. */
+const MAX_TRIES = 4;
 
 const ASKED = new Set<Deed>(["hand_over", "dispatch", "resolve", "close", "shelve"]);
 
@@ -67,11 +70,7 @@ export async function act(alarm: Alarm, deed: Deed, body: Body, done: string, qu
   if (running.has(key)) return false;
   running.add(key);
   try {
-    const after = await post<Alarm>(
-      path("/alarms/{alarm}/{deed}", { alarm: alarm.alarm, deed }),
-      { ...body, version: alarm.version },
-      { version: alarm.version },
-    );
+    const after = await doneOn(alarm, deed, body);
     putAlarm(after);
     if (!quiet) say("good", done, `${word("kind", after.kind)} · ${after.device}`);
     return true;
@@ -83,14 +82,36 @@ export async function act(alarm: Alarm, deed: Deed, body: Body, done: string, qu
   }
 }
 
+/** As it is after the deed; what only the version stood against is done on the newer one. */
+async function doneOn(alarm: Alarm, deed: Deed, body: Body): Promise<Alarm> {
+  let seen = alarm;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const where = path("/alarms/{alarm}/{deed}", { alarm: alarm.alarm, deed });
+      return await post<Alarm>(where, { ...body, version: seen.version }, { version: seen.version });
+    } catch (error) {
+      const now = outrun(error, alarm);
+      if (!now || tries >= MAX_TRIES || !stands(alarm, now)) throw error;
+      seen = now;
+    }
+  }
+}
+
+/** The alarm as it is now, where it has another version than the one that was decided on. */
+function outrun(error: unknown, alarm: Alarm): Alarm | null {
+  if (!(error instanceof Problem) || (error.status !== 409 && error.status !== 412)) return null;
+  const now = error.current as Alarm | null | undefined;
+  return now && typeof now === "object" && now.alarm === alarm.alarm ? now : null;
+}
+
 /** Somebody was first: who, and how it stands now. */
 function lost(error: unknown, alarm: Alarm, deed: Deed): void {
   if (!(error instanceof Problem) || (error.status !== 409 && error.status !== 412)) {
     sayError(error);
     return;
   }
-  const current = error.current as Alarm | null | undefined;
-  if (current && typeof current === "object" && current.alarm === alarm.alarm) putAlarm(current);
+  const current = outrun(error, alarm);
+  if (current) putAlarm(current);
   const now = alarmById(alarm.alarm) ?? alarm;
   const who = error.who;
   const title = who ? t("conflict.title", { who }) : t("conflict.changed");

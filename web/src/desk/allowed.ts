@@ -25,6 +25,15 @@ export function can(alarm: Alarm, deed: Deed): boolean {
   return true;
 }
 
+/**
+ * Whether what was decided on `seen` stands for `now`: an alarm has a new version, too, when it was shown at a seat, rang once more
+ * or its clock went a rung further, and none of that takes a decision back.
+ */
+export function stands(seen: Alarm, now: Alarm): boolean {
+  const same = ["alarm", "work", "owner", "unit", "side", "lap", "severity"] as const;
+  return same.every((name) => seen[name] === now[name]);
+}
+
 /** The next thing that is due with it: what the one large button does. */
 export function next(alarm: Alarm): Deed | null {
   const order: readonly Deed[] = ["ack", "arrive", "dispatch", "resolve", "close"];
