@@ -104,7 +104,8 @@ class Ingest:
         self._stack.callback(alarms_log.close)
         self.alarms = alarms_committer(alarms_log, settings, rooms.clock, on_fatal=self._on_fatal)
         self._stack.callback(self.alarms.close, drain=False, timeout_s=1.0)
-        self.broker = BrokerLink(rooms, settings, listening=self._connected)
+        self._listening: Callable[[], bool] = lambda: False
+        self.broker = BrokerLink(rooms, settings, listening=self.listening)
         self._stack.callback(self.broker.close)
 
     def start(self) -> None:
@@ -144,6 +145,7 @@ class Ingest:
             claims=self.claims,
         )
         self.sources = self._sources()
+        self._listening = self.sources.listening
         self.hands = OrderHands(
             self._claims_link, self._names, self.claims, gateway=self.terminals.gateway, down=self.down
         )
@@ -186,12 +188,8 @@ class Ingest:
         return totals.as_json()
 
     def listening(self) -> bool:
-        """Whether all its sources stand."""
-        return self.sources.listening()
-
-    def _connected(self) -> bool:
-        """The same, before there are any, too."""
-        return hasattr(self, "sources") and self.sources.listening()
+        """Whether all its sources stand; not before there are any."""
+        return self._listening()
 
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait until its subscriptions stand."""

@@ -137,13 +137,16 @@ def test_it_hears_of_records_and_lag_goes_by_what_is_done(
 ) -> None:
     turn = partition("one").wait(20)
     assert turn is not None
-    position = log.last_position()
+    position = turn.wait_beyond(0, 20)
+    assert position > 0
     assert turn.wait_beyond(position, 20) > position
 
     def done_upto() -> int:
+        """At most up to there: what came in since counts as lag."""
+        newest = log.last_position()
         found = holding(log.link, names_of_log(log), log.stream)
         assert found is not None
-        return log.last_position() - found.lag_records
+        return newest - found.lag_records
 
     assert done_upto() < position
     turn.done(position)
