@@ -37,6 +37,9 @@ _CONNECT_TIMEOUT_S = 2
 #: Room left in a message for its headers, bytes.
 HEADER_BYTES = 1_024
 _CLOSE_TIMEOUT_S = 5.0
+#: A wait whose answer comes at the very moment of its cancelling takes the answer (`asyncio.wait_for` of Python 3.11), so it is told again.
+_CANCEL_TRIES = 10
+_CANCEL_S = 0.2
 
 
 class Link:
@@ -335,9 +338,15 @@ class Link:
             except (TimeoutError, client_errors.Error, OSError):
                 self._trouble = "closed before everything was sent"
         await self._client.close()
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        left = set(waiting)
+        for _ in range(_CANCEL_TRIES):
+            for task in left:
+                task.cancel()
+            if left:
+                _, left = await asyncio.wait(left, timeout=_CANCEL_S)
+        await asyncio.gather(
+            *(task for task in waiting if task.done()), return_exceptions=True
+        )  # nobody else hears of them
 
     def _choose(self, pool: list[Server], _info: dict[str, Any]) -> tuple[Server, float]:
         """The server that was tried least, and how long to wait before."""
