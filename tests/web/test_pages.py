@@ -39,6 +39,7 @@ def test_an_alarm_from_press_to_close_by_the_keyboard_alone(city: City, seats: l
     expect(page.locator(".unit-list input").first).to_be_checked()
     page.keyboard.press("Enter")
     expect(details).to_have_attribute("data-work", "dispatched")
+    expect(page.locator("dialog")).to_have_count(0)
     page.keyboard.press("s")
     expect(details).to_have_attribute("data-work", "on_scene")
     expect(page.locator(".big-clock .clock")).to_have_class(re.compile("kept"))
@@ -51,6 +52,7 @@ def test_an_alarm_from_press_to_close_by_the_keyboard_alone(city: City, seats: l
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(details).to_have_attribute("data-work", "resolved")
+    expect(page.locator("dialog")).to_have_count(0)  # the stream may tell before the answer that closes it
     page.keyboard.press("c")
     page.wait_for_selector("dialog :focus")
     page.keyboard.type("已核实")

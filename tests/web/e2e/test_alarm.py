@@ -100,6 +100,7 @@ def test_an_operators_whole_alarm_by_the_keyboard_alone(town: Town, sit: Sit) ->
     wang.press("Enter")
     expect(details).to_have_attribute("data-work", "dispatched")
     expect(details).to_contain_text(UNITS[0])
+    expect(page.locator("dialog")).to_have_count(0)
     wang.press("s")
     expect(details).to_have_attribute("data-work", "on_scene")
     _hands_over(town, wang, sit(town.url, "en-US", "light"), alarm["alarm"])
@@ -133,6 +134,7 @@ def _hands_over(town: Town, wang: Seat, li: Seat, alarm: str) -> None:
     page.keyboard.type("pressed by a pupil")
     li.press("Tab", "Tab", "Enter")
     expect(details).to_have_attribute("data-work", "resolved")
+    expect(page.locator("dialog")).to_have_count(0)  # the stream may tell before the answer that closes it
     li.press("c")
     page.wait_for_selector("dialog[open]")
     page.keyboard.type("school told")
