@@ -67,6 +67,10 @@ EOF
 cluster {
   name: "city"
   listen: "0.0.0.0:6222"
+  # A server that has gone without a word is left after 3 s; nats-server's own 30 s and twice that would leave a route half open
+  # when it comes back, by which it unseats every leader again and again. See docs/design/log_jetstream.md
+  ping_interval: "1s"
+  ping_max: 2
   authorization { user: "route", password: "$(cat "$folder/nats-routes-password")" }
   routes: [
     "nats-route://route:$(cat "$folder/nats-routes-password")@nats1:6222"

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from lucheng.cluster.demo.programs import ROUTE_PINGS
 from model.clock import SystemClock
 from store.log.jetstream import JetStreamLog
 from store.nats.link import Link
@@ -95,7 +96,8 @@ class NatsServer:
         shutil.copy(FILES / "nats" / "lucheng.conf", folder / "lucheng.conf")
         if routes:
             urls = ", ".join(f"nats-route://127.0.0.1:{port}" for port in routes)
-            lines.append(f"cluster {{ name: city, listen: 127.0.0.1:{cluster_port}, routes: [{urls}] }}")
+            listen = f"127.0.0.1:{cluster_port}"
+            lines.append(f"cluster {{ name: city, listen: {listen}, routes: [{urls}], {ROUTE_PINGS} }}")
         (folder / "nats.conf").write_text("\n".join([*lines, *extra]) + "\n")
 
     @property

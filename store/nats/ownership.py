@@ -30,8 +30,8 @@ from model.errors import StoreError, TryAgain
 from store.nats.link import Link
 from store.nats.messages import Stored
 from store.nats.reading import Reader, sequence_of
-from store.nats.streams import Names
-from store.nats.terms import Away, Message, Refusal, Replies, status_of
+from store.nats.streams import STREAM_NOT_FOUND, Names
+from store.nats.terms import PASSING, Away, Message, Refusal, Replies, status_of
 
 #: Seconds without a pull after which the servers pin another worker.
 DEFAULT_TTL_S = 3.0
@@ -244,6 +244,8 @@ class Partition:
         await self._link.persist(
             lambda: self._link.api(f"CONSUMER.CREATE.{self.stream}.{self._group}", body),
             what=f"The consumer of {self.stream} cannot be made",
+            # A server that has just begun to answer for all may not know of the stream yet.
+            again=lambda error: error.number in PASSING or error.number == STREAM_NOT_FOUND,
         )
 
     async def _run(self) -> None:

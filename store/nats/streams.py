@@ -40,8 +40,8 @@ _NS = 1_000_000_000
 _PARTITIONS_KEY = "lucheng.partitions"
 
 STREAM_NOT_FOUND, MESSAGE_NOT_FOUND = 10059, 10037
-#: The same of making a stream: no leader, or not enough servers yet for its copies.
-_PASSING_AT_START = frozenset({10004, 10005, 10008, 10009, 10118})
+#: What passes while a stream is made: no leader, not enough servers yet for its copies, or it is made and the one who answers does not know yet.
+_PASSING_AT_START = frozenset({10004, 10005, 10008, 10009, 10118, STREAM_NOT_FOUND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ async def made(link: Link, wanted: dict[str, Any]) -> None:
             if error.number != STREAM_NOT_FOUND:
                 raise
             await link.api(f"STREAM.CREATE.{name}", wanted)
-            return
+            found = (await link.api(f"STREAM.INFO.{name}"))["config"]
         changed = found | {key: value for key, value in wanted.items() if key not in {"metadata", "max_bytes"}}
         for key in ("max_bytes", "num_replicas"):
             changed[key] = max(found[key], wanted[key])

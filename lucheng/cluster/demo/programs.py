@@ -36,6 +36,8 @@ USER = "lucheng"
 #: The account that may publish for all devices, as an edge's bridge may.
 FLEET = "fleet"
 ORG, BUCKET = "city", "lucheng"
+#: How soon a server leaves a route that says nothing: as deploy/machines/nats.conf has it, which says why.
+ROUTE_PINGS = 'ping_interval: "1s", ping_max: 2'
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.05
 _TAIL_CHARS = 600
@@ -208,7 +210,7 @@ def nats_files(
         "include lucheng.conf",
         "include mqtt.conf",
         f'jetstream {{ store_dir: "{folder}/streams", sync_interval: always, max_file_store: {max_store_bytes} }}',
-        f"cluster {{ name: city, listen: {host.address}:{ports['route']}, routes: [{routes}] }}",
+        f"cluster {{ name: city, listen: {host.address}:{ports['route']}, routes: [{routes}], {ROUTE_PINGS} }}",
     ]
     (folder / "nats.conf").write_text("\n".join(lines) + "\n")
     return folder / "nats.conf"

@@ -1,7 +1,7 @@
 """A TCP balancer before three machines, as HAProxy is in a city: one address, whichever machine is there.
 
-Invariants: a connection goes to a machine that answered its last look, the one with the fewest of them; one that does not answer any more is left
-within two looks, and its connections are ended, so that whoever had them comes again. It understands nothing of what it carries.
+Invariants: a connection goes to a machine that answered its last look, the one with the fewest of them; one that does not answer any more,
+be it frozen, is left within two looks, and its connections are ended, so that whoever had them comes again. It understands nothing of what it carries.
 """
 
 from __future__ import annotations
@@ -133,16 +133,28 @@ class Relay:
 
     async def _watch(self, backend: Backend) -> None:
         while True:
-            try:
-                _, writer = await backend.connect(self._timeout_s)
-                writer.close()
-                backend.failed = 0
-            except (OSError, TimeoutError):
-                backend.failed += 1
+            backend.failed = 0 if await self._answers(backend) else backend.failed + 1
             if not backend.there:
                 for line in list(backend.lines):
                     line.abort()
             await asyncio.sleep(self._look_s)
+
+    async def _answers(self, backend: Backend) -> bool:
+        """Whether it ends a connection that we have ended: the kernel takes connections for a process that stands still, too."""
+        try:
+            reader, writer = await backend.connect(self._timeout_s)
+        except (OSError, TimeoutError):
+            return False
+        try:
+            writer.write_eof()
+            await asyncio.wait_for(reader.read(), self._timeout_s)
+        except TimeoutError:
+            return False
+        except OSError:
+            return True  # it was cut off by somebody
+        finally:
+            writer.close()
+        return True
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
