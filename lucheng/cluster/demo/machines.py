@@ -120,7 +120,8 @@ class Machines:
         hosts = self.network.hosts
         self.ports = dict(_PORTS) if self.network.apart else dict(zip(_NAMES, _free_ports(hosts), strict=True))
         for name in ("nats", "desk", "fleet", "postgres", "influx"):
-            self._secrets[name] = secrets.token_urlsafe(18)
+            # With a letter first: nats-server reads what comes by its environment as a value, and 0x… is a broken number.
+            self._secrets[name] = f"p{secrets.token_hex(18)}"
             self._write_secret(name)
         self._tell("servers")
         self._open_servers()
