@@ -1,7 +1,7 @@
 // The frame: who is signed in, the navigation, the state of the connection, the keyboard's help and command line, and the page.
 
 import type { ComponentType } from "preact";
-import { useEffect, useErrorBoundary, useState } from "preact/hooks";
+import { useEffect, useErrorBoundary, useLayoutEffect, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { GlassBanner } from "./approvals/banner";
 import { Enter } from "./pages/enter";
@@ -33,7 +33,7 @@ function found(path: string): { page: PageEntry; params: Record<string, string> 
 }
 
 export function App() {
-  useEffect(() => {
+  useLayoutEffect(() => {
     void askSession();
     return use({
       title: "keys.everywhere",

@@ -1,6 +1,6 @@
 // One camera live, and single pictures of it.
 
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { save } from "../api/client";
 import { session } from "../state/session";
 import { t, word } from "../text";
@@ -32,7 +32,7 @@ export function LiveView({ details, purpose }: { details: CameraDetails; purpose
     if (putOnWall([{ camera: details.camera, name }])) say("warn", t("wall.full", { n: 1 }));
     else say("good", t("wall.added", { n: 1 }));
   }
-  useEffect(
+  useLayoutEffect(
     () =>
       use({
         title: "keys.cameras.live",

@@ -1,6 +1,6 @@
 // Cameras: the tree beside what is looked at: one camera (live, recordings, how it is, what is set) or the wall.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { get, path } from "../api/client";
 import type { PageProps } from "../pages/table";
 import { go, place } from "../router";
@@ -37,7 +37,7 @@ export default function CamerasPage(props: PageProps) {
     const [code = "", ref = ""] = (asked ?? "").split(":");
     if (asked && !purpose.peek()) purpose.value = { code: code as PurposeCode, ref, note: "" };
   }, [asked]);
-  useEffect(
+  useLayoutEffect(
     () =>
       use({
         title: "keys.cameras.page",
@@ -123,7 +123,7 @@ function Camera({ camera }: { camera: string }) {
     }, ABOUT_MS);
     return () => clearInterval(timer);
   }, [camera]);
-  useEffect(
+  useLayoutEffect(
     () =>
       use({
         title: "keys.cameras.camera",

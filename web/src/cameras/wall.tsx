@@ -20,7 +20,6 @@ export function Wall({ purpose }: { purpose: string }) {
   const current = Math.min(at, Math.max(0, shown.length - 1));
   const move = (by: number): void => setAt(Math.min(Math.max(0, current + by), Math.max(0, shown.length - 1)));
   const camera = shown[current]?.camera;
-  // with what is drawn: a key that follows at once means what is seen
   useLayoutEffect(
     () =>
       use({

@@ -1,6 +1,6 @@
 // The alarm desk: the queue, the chosen alarm, the map and the cameras around it.
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { get, path } from "../api/client";
 import type { Alarm, AlarmDetails } from "../api/types";
 import { topSlot } from "../app";
@@ -48,7 +48,7 @@ export default function Desk({ params }: PageProps) {
     if (!id && loaded.value && first) choose(first);
   }, [id, first, loaded.value]);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     // By the address, which a press changes at once: who presses twice, or goes on and acts, is not on the alarm that was drawn last.
     const here = (): string => match("/desk/:alarm", place.peek().path)?.["alarm"] ?? "";
     const now = (): Alarm | undefined => alarmById(here());

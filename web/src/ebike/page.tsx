@@ -1,6 +1,6 @@
 // Stolen e-bikes: the cases, one case with what belongs to it, and an e-bike without one, of which no place is shown.
 
-import { useCallback, useEffect, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { first } from "../api/first";
 import type { PageProps } from "../pages/table";
 import { go, place as address } from "../router";
@@ -55,7 +55,7 @@ export default function EbikePage({ params }: PageProps) {
   const mine = session.value?.user ?? "";
   const shown = (cases ?? []).filter((one) => (all || isOpen(one)) && (filter !== "mine" || one.officer === mine) && fits(one, text));
   const at = shown.findIndex((one) => one.case === id);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const step = (by: number) => (): void => {
       const to = shown[Math.max(0, Math.min(shown.length - 1, at + by))];
       if (to) go(casePath(to.case));

@@ -1,6 +1,6 @@
 // The incident report of an alarm: a sheet of A4 that says on paper what happened, when, who did what, where, with what evidence.
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 import { get, path } from "../api/client";
 import type { AlarmDetails, NearCamera, NearUnit } from "../api/types";
@@ -61,7 +61,7 @@ export default function IncidentPage({ params }: PageProps) {
     );
     return () => ended.abort();
   }, [id, turn]);
-  useEffect(() => use({ title: "nav.incident", bindings: [{ keys: ["p"], says: "incident.print", run: () => print() }] }), []);
+  useLayoutEffect(() => use({ title: "nav.incident", bindings: [{ keys: ["p"], says: "incident.print", run: () => print() }] }), []);
   return (
     <div class="incident">
       <div class="incident-bar">

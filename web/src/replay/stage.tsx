@@ -1,7 +1,7 @@
 // The stage of a replay: the map with everybody at the clock's moment, the deck with clock, rates and timeline, and the keyboard.
 
 import { signal } from "@preact/signals";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { CityMap } from "../map/citymap";
 import { EVERYTHING } from "../map/fleetlayer";
 import { theme } from "../state/prefs";
@@ -165,7 +165,7 @@ export function Stage(props: { replay: Replay | null; window: Window | null; bus
       }),
     [clock],
   );
-  useEffect(
+  useLayoutEffect(
     () =>
       use({
         title: "keys.replay.page",

@@ -1,6 +1,6 @@
 // One taxi: where it is and how far that can be believed, what can be told to it and what became of that, what it is in.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { get, path } from "../api/client";
 import { first } from "../api/first";
 import { CommandList, useCommands } from "../commands/list";
@@ -77,7 +77,7 @@ function Panel({ device }: { device: string }) {
   useEffect(() => {
     if (version) commands.read();
   }, [version]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const focus = (selector: string) => (): void => document.querySelector<HTMLElement>(selector)?.focus();
     pageCommands.value = () => [
       { says: t("taxi.photo"), hint: "p", run: focus("#taxi-photo") },

@@ -23,6 +23,11 @@ export const tables = signal<readonly Table[]>([]);
 /** How many dialogs are open: the page's keys rest meanwhile. */
 export const dialogs = signal(0);
 
+/**
+ * Put a page's keys into the table until the answer is called.
+ *
+ * In a layout effect, not in one after the painting: a key that follows at once is meant for what is seen. A map's keys come with the map.
+ */
 export function use(table: Table): () => void {
   tables.value = [table, ...tables.peek()];
   return () => {
