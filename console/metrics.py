@@ -97,6 +97,16 @@ CLUSTER_METRICS: tuple[MetricRow, ...] = (
         Word("number of its last taking; grows with each", "各分区接管序号，逐次递增"),
     ),
     MetricRow(
+        "cluster_copies_behind",
+        "gauge",
+        "1",
+        "partition",
+        Word(
+            "copies of its stream that are behind or away: no other nats-server may be lost",
+            "各分区落后或离线的副本数；此时不可再失去其他 nats-server",
+        ),
+    ),
+    MetricRow(
         "cluster_fill", "gauge", "1", "partition", Word("how full its stream is, 0 to 1", "各分区流的占用率（0–1）")
     ),
     MetricRow(

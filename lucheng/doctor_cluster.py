@@ -65,6 +65,13 @@ def _nodes(found: ClusterStatus) -> Iterator[Finding]:
         names = ", ".join(row.stream for row in free)
         words = Word(f"nobody who is there holds {names}", f"{names} 无在线进程负责")
         yield Finding("streams", State.WARN, words, "start a process with role analyze, and one with role desk")
+    servers = sorted({name for row in found.copies_behind() for name in row.copies_behind})
+    if servers:
+        names = ", ".join(servers)
+        words = Word(f"copies of streams on {names} are behind or away", f"{names} 上的流副本落后或离线")
+        yield Finding(
+            "copies", State.WARN, words, f"start nats-server on {names}, and stop no other until it has caught up"
+        )
 
 
 def _keys(path: Path, found: ClusterStatus) -> Iterator[Finding]:

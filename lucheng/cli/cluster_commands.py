@@ -48,6 +48,8 @@ def status(context: typer.Context, *, as_json: Json = False) -> None:
         typer.echo(text("cluster.key", host=node.host, name=node.name))
     for row in found.without_holder():
         typer.echo(text("cluster.unheld", stream=row.stream, lag=row.lag_records))
+    for row in found.copies_behind():
+        typer.echo(text("cluster.copies", stream=row.stream, servers=", ".join(row.copies_behind)))
 
 
 def _nodes(found: ClusterStatus, time_zone: str) -> None:

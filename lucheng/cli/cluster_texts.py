@@ -46,6 +46,10 @@ CLUSTER_TEXTS: dict[str, Word] = {
         "{stream} is held by nobody who is there: its records wait ({lag}).",
         "{stream} 无在线进程负责，{lag} 条记录等待处理。",
     ),
+    "cluster.copies": Word(
+        "{stream}: the copy on {servers} is behind or away. Stop no other nats-server until this line has gone.",
+        "{stream}：{servers} 上的副本落后或离线。本行消失前不要停止其他 nats-server。",
+    ),
     "cluster.column.name": Word("name", "名称"),
     "cluster.column.host": Word("host", "主机"),
     "cluster.column.roles": Word("roles", "角色"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lucheng.logs import logger
 from model.errors import LuchengError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from store.nats.streams import Names
 
 EVERY_S = 2.0
+#: Entries of the servers' own logs that a copy may lack while all goes well: what is under way.
+MAX_COPY_LAG_ENTRIES = 50
 
 _log = logger(__name__)
 
@@ -32,24 +34,35 @@ class StreamState:
         lag_records: records that no worker has done; all of them where none ever came.
         fill_pct: how full it is, %.
         last: position of its newest record.
+        copies_behind: servers whose copy of it, or of who has read what, lacks more than `MAX_COPY_LAG_ENTRIES` or is away.
+            Until they have caught up no other server may be lost.
     """
 
     lag_records: int
     fill_pct: float
     last: int
+    copies_behind: tuple[str, ...] = ()
 
 
 async def stream_state(link: Link, stream: str, group: str = DEFAULT_GROUP) -> StreamState:
     """As the servers say now. Raises Away, Refusal."""
     info = await link.api(f"STREAM.INFO.{stream}")
     state, most = info["state"], int(info["config"]["max_bytes"])
+    behind = _behind(info)
     try:
         consumer = await link.api(f"CONSUMER.INFO.{stream}.{group}")
         lag = int(consumer["num_pending"]) + int(consumer["num_ack_pending"])
+        behind |= _behind(consumer)
     except Refusal:
         lag = int(state["messages"])
     fill_pct = 100 * int(state["bytes"]) / most if most > 0 else 0.0
-    return StreamState(lag, fill_pct, int(state["last_seq"]))
+    return StreamState(lag, fill_pct, int(state["last_seq"]), tuple(sorted(behind)))
+
+
+def _behind(info: dict[str, Any]) -> set[str]:
+    """Names of servers; `info` is the leader's answer, and a server without others names none."""
+    copies = (info.get("cluster") or {}).get("replicas") or []
+    return {copy["name"] for copy in copies if copy.get("offline") or int(copy.get("lag") or 0) > MAX_COPY_LAG_ENTRIES}
 
 
 class LagGate:

@@ -36,6 +36,7 @@ class StreamRow:
         holder: who took it last, "" nobody ever; there: whether that process is there and says that it holds it.
         epoch: number of that taking. since_ms: when, by the holder's clock, UTC ms.
         lag_records: records that nobody has done. fill_pct: how full the stream is. last: its newest record.
+        copies_behind: nats-servers whose copy is behind or away.
     """
 
     stream: str
@@ -48,6 +49,7 @@ class StreamRow:
     lag_records: int
     fill_pct: float
     last: int
+    copies_behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,10 @@ class ClusterStatus:
     def without_holder(self) -> list[StreamRow]:
         """Streams that nobody who is there holds."""
         return [row for row in self.streams if not row.there]
+
+    def copies_behind(self) -> list[StreamRow]:
+        """Streams with a copy that is behind or away: until it has caught up no other nats-server may be lost."""
+        return [row for row in self.streams if row.copies_behind]
 
     def as_json(self) -> dict[str, Any]:
         """The object that `cluster status --json` prints."""
@@ -106,6 +112,7 @@ class ClusterStatus:
             "cluster_lag": {label[row.stream]: row.lag_records for row in self.streams},
             "cluster_held": {label[row.stream]: int(row.there) for row in self.streams},
             "cluster_epoch": {label[row.stream]: row.epoch for row in self.streams},
+            "cluster_copies_behind": {label[row.stream]: len(row.copies_behind) for row in self.streams},
             "cluster_fill": {label[row.stream]: round(row.fill_pct / 100, 4) for row in self.streams},
             "cluster_clock_ahead": {node.name: node.skew_ms / 1000 for node in self.nodes},
         }
@@ -144,4 +151,5 @@ def _row(link: Link, names: Names, stream: str, what: str, partition: int | None
         lag_records=state.lag_records,
         fill_pct=state.fill_pct,
         last=state.last,
+        copies_behind=state.copies_behind,
     )

@@ -47,7 +47,7 @@ _ACK_WAIT_S = 30
 _NS = 1_000_000_000
 #: How long an answer may come after the end of its pull.
 _OVERDUE_S = 1.0
-#: The same, and a pull's own length, of a worker that wants its partition back.
+#: The same, and a pull's own length, of a worker that wants its partition back and that nobody answers.
 _UNSURE_PULL_S = 0.25
 _TIMED_OUT, _NO_MESSAGES, _CONFLICT, _WRONG_PIN, _HEARTBEAT = 408, 404, 409, 423, 100
 _PIN_HEADER = "Nats-Pin-Id"
@@ -165,6 +165,8 @@ class Partition:
         self._changed = threading.Condition()
         self._turn: Turn | None = None
         self._pin = ""
+        #: Whether somebody answers pulls: then nothing is won by many of them, and each is written down on the servers.
+        self._answered = False
         self._recorded = False
         #: What our last record was to follow while nobody has told whether it was taken; None when that is known.
         self._tried: int | None = None
@@ -256,7 +258,7 @@ class Partition:
                     while True:
                         await self._pull(inbox, replies)
             except (TryAgain, StoreError):
-                self._pin = ""
+                self._pin, self._answered = "", False
                 await self._after_trouble()
 
     async def _after_trouble(self) -> None:
@@ -294,7 +296,7 @@ class Partition:
             # Given back, or hung: the others first.
             self._pin = ""
             await asyncio.sleep(self._ttl_s)
-        unsure = self._turn is not None and not self._pin
+        unsure = self._turn is not None and not self._pin and not self._answered
         pull_s = _UNSURE_PULL_S if unsure else self._ttl_s / _PULLS_PER_TTL
         request: dict[str, Any] = {"batch": _PULL_MESSAGES, "expires": round(pull_s * _NS), "group": self._group}
         if self._pin:
@@ -309,6 +311,7 @@ class Partition:
             if not status:
                 await self._took(message, sent_s)
             elif status in {_TIMED_OUT, _NO_MESSAGES}:
+                self._answered = True
                 break
             elif status == _WRONG_PIN:
                 raise Away(f"{self.stream} is pinned to another worker.")
@@ -317,7 +320,8 @@ class Partition:
         if self._pin:
             await self._record(sent_s)
         elif self._turn is not None:
-            await self._lose_if_taken(self._turn)
+            with suppress(Away, Refusal):
+                await self._lose_if_taken(self._turn)
 
     async def _took(self, message: Msg, sent_s: float) -> None:
         """A record was told of: so we are pinned."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -202,6 +204,33 @@ def test_a_worker_that_hangs_lets_go(partition: Callable[..., Partition]) -> Non
     assert after is not None
     assert turn.lost
     assert after.epoch > turn.epoch
+
+
+def test_who_lost_the_pin_asks_often_only_while_nobody_answers(own_nats_server: NatsServer, tmp_path: Path) -> None:
+    names, urls = names_of(tmp_path), [own_nats_server.url]
+    with (
+        closing(open_jetstream_log(urls, tmp_path)) as log,
+        closing(link_to(urls)) as link,
+        closing(Partition(link, names, log.stream, worker="one", ttl_s=TTL_S)) as partition,
+        closing(link_to(urls)) as listener,
+    ):
+        wait_until(lambda: log.append([numbered(1)]) and partition.wait(0.2), what="a taking")
+        pulls: list[dict[str, Any]] = []
+
+        async def listen() -> None:
+            while True:
+                with suppress(Away):
+                    async with listener.inbox(f"$JS.API.CONSUMER.MSG.NEXT.{log.stream}.{DEFAULT_GROUP}") as (_, asked):
+                        while True:
+                            pulls.append(json.loads((await listener.next_of(asked)).data))
+                await asyncio.sleep(0.01)
+
+        end = listener.start(listen())
+        wait_until(lambda: any("id" in pull for pull in pulls), what="a pull with a pin")
+        own_nats_server.restart()
+        # Nothing comes that could pin it again: what it sends without a pin is answered, and soon of the usual length.
+        wait_until(lambda: [one["expires"] for one in pulls if "id" not in one][-2:] == [round(TTL_S / 3 * 1e9)] * 2)
+        end()
 
 
 def test_it_stays_where_it_is_when_a_server_starts_again(own_nats_server: NatsServer, tmp_path: Path) -> None:
